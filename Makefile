@@ -1,0 +1,54 @@
+# Needs Python 3.10 or later, make, and a package index. Everything else is installed into .venv.
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV := $(or $(shell command -v uv),$(CURDIR)/$(BIN)/uv)
+INSTALLED := .venv/.installed
+CODE := airflow_provider_salesforce_export dags tests
+
+.DEFAULT_GOAL := help
+.PHONY: help demo ui test lint format constraints clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(INSTALLED) ## Export contacts, deals and notes from a local Salesforce org, with Airflow and a real MongoDB
+	@$(BIN)/python -m airflow_provider_salesforce_export.demo
+
+ui: $(INSTALLED) ## Start Airflow with its UI, connected to the same org (Ctrl-C stops it)
+	@$(BIN)/python -m airflow_provider_salesforce_export.demo.ui
+
+test: $(INSTALLED) ## Run all tests; ARGS="-k count" passes arguments to pytest
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(INSTALLED) ## Check style, types, and docker-compose.yaml
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yaml
+
+format: $(INSTALLED) ## Format the code
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+constraints: $(INSTALLED) ## Pin every dependency anew in constraints.txt
+	$(UV) pip compile --quiet --universal --upgrade --python-version 3.10 --all-extras --group dev --no-annotate \
+	    --custom-compile-command "make constraints" --output-file constraints.txt pyproject.toml
+
+clean: ## Remove what the other targets made: .venv, the demo's files, caches
+	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' \
+	    || { echo "$(PYTHON) is too old: Python 3.10 or later is needed (make PYTHON=python3.12 $(MAKECMDGOALS))." >&2; exit 1; }
+	@echo "Installing into .venv (once; about a minute) ..."
+	@if command -v uv >/dev/null; then \
+	    uv venv --quiet --allow-existing --python "$$(command -v $(PYTHON))" .venv; \
+	else \
+	    $(PYTHON) -m venv .venv || { echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 1; }; \
+	    $(BIN)/python -m pip install --quiet --constraint constraints.txt uv; \
+	fi
+	@$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --constraint constraints.txt \
+	    --build-constraint constraints.txt --editable '.[s3,sandbox]' --group dev
+	@touch $@

@@ -1,0 +1,154 @@
+"""What the demo and the UI run in: a mongod with a key in it, a Salesforce org, and an Airflow of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pymongo import MongoClient
+from pymongo.uri_parser import parse_uri
+
+from airflow_provider_salesforce_export.key_collection.collection import DEFAULT_COLLECTION, Account, KeyCollection
+from airflow_provider_salesforce_export.sandbox import SandboxServer, SandboxSettings
+from airflow_provider_salesforce_export.sandbox.mongod import running_mongod
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from airflow_provider_salesforce_export.sandbox import SandboxOrg
+
+FOLDER = Path(".demo")
+DATABASE = "salesforce_export_demo"
+"""Not the default database: MONGO_URI may name a MongoDB with keys that matter."""
+
+_STOP_TIMEOUT = 30.0  # seconds
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """
+    What has been started.
+
+    :param org: The Salesforce org.
+    :param connections: Airflow connections by id, as plain data.
+    :param environment: Environment variables for Airflow's commands.
+    :param pages: The folder that the pages go to.
+    """
+
+    org: SandboxOrg
+    connections: dict[str, dict[str, Any]]
+    environment: dict[str, str]
+    pages: Path
+
+
+@contextmanager
+def surroundings(name: str, *, org_port: int = 0) -> Iterator[Surroundings]:
+    """
+    Start a mongod and an org, store a key as a login would have, and prepare an Airflow.
+
+    :param name: The folder of Airflow and the pages, below ``.demo``.
+    :param org_port: The port of the org; 0 for any free one.
+    """
+    home = (FOLDER / name).resolve()
+    home.mkdir(parents=True, exist_ok=True)
+    with running_mongod() as mongo_uri, SandboxServer(SandboxSettings(port=org_port)) as server:
+        settings = server.settings
+        with MongoClient[dict[str, Any]](mongo_uri) as mongo:
+            keys = KeyCollection(mongo[DATABASE][DEFAULT_COLLECTION])
+            account = Account(settings.client_id, server.url.partition("://")[2])
+            keys.delete(account)
+            keys.save(account, server.org.issue_token(), replacing=None)
+        connections = {
+            "salesforce_export_default": {
+                "conn_type": "salesforce_export",
+                "host": server.url,
+                "port": 443,
+                "login": settings.client_id,
+                "password": settings.client_secret,
+                "extra": {"key_database": DATABASE},
+            },
+            "mongo_default": _mongo_connection(mongo_uri),
+        }
+        pages = home / "pages"
+        yield Surroundings(server.org, connections, _environment(home, pages), pages)
+
+
+def airflow(*arguments: str) -> list[str]:
+    """Return the command line of an Airflow command in this Python."""
+    return [sys.executable, "-m", "airflow", *arguments]
+
+
+@contextmanager
+def running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """
+    Run a command in a process group of its own, which ends with the block, however the block ends.
+
+    :param command: The command line.
+    :param options: As for subprocess.Popen.
+    """
+    process = subprocess.Popen(command, text=True, start_new_session=True, **options)
+    try:
+        yield process
+    finally:
+        _end_group(process)
+
+
+def exit_on_sigterm() -> None:
+    """Have SIGTERM end this process as Ctrl-C does, so that what it has started ends too."""
+
+    def leave(signal_number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, leave)
+
+
+def _end_group(process: subprocess.Popen[str]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(_STOP_TIMEOUT)
+    except ProcessLookupError:
+        return
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _mongo_connection(uri: str) -> dict[str, Any]:
+    parsed = parse_uri(uri)
+    hosts = ",".join(f"{host}:{port}" for host, port in parsed["nodelist"])
+    return {
+        "conn_type": "mongo",
+        "host": hosts,
+        "login": parsed["username"],
+        "password": parsed["password"],
+        "extra": dict(parsed["options"]),
+    }
+
+
+def _environment(home: Path, pages: Path) -> dict[str, str]:
+    return os.environ | {
+        "AIRFLOW_HOME": str(home / "airflow"),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(Path("dags").resolve()),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__LOGGING__JSON_LOGS": "True",
+        "SALESFORCE_EXPORT_DESTINATION": pages.as_uri(),
+        # Airflow warns where it is not installed; nothing here draws with it.
+        "PYTHONWARNINGS": "ignore:Could not import graphviz",
+    }
+
+
+def as_environment(connections: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """
+    Return connections as the environment variables in which Airflow looks for them.
+
+    :param connections: By id, as plain data.
+    """
+    return {f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(values) for conn_id, values in connections.items()}

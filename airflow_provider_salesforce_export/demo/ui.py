@@ -1,0 +1,123 @@
+"""``make ui``: Airflow with its UI, connected to a local Salesforce org, until Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+
+import requests
+from rich.console import Console
+
+from airflow_provider_salesforce_export.demo.surroundings import (
+    FOLDER,
+    Surroundings,
+    airflow,
+    exit_on_sigterm,
+    running,
+    surroundings,
+)
+from airflow_provider_salesforce_export.sandbox.__main__ import DEFAULT_PORT as ORG_PORT
+
+LOG = FOLDER / "ui.log"
+AIRFLOW_PORT = 8080
+_START_TIMEOUT = 180.0  # seconds
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def main() -> int:
+    """Run Airflow and what it needs, and return the exit status."""
+    exit_on_sigterm()
+    try:
+        return _serve()
+    except KeyboardInterrupt:
+        console.print("\nStopped.")
+        return 0
+
+
+def _serve() -> int:
+    console.print("[bold]Starting a MongoDB and a Salesforce org on this machine ...[/]")
+    with surroundings("ui", org_port=_free_port(ORG_PORT)) as around, LOG.open("w", encoding="utf-8") as log:
+        port = _free_port(AIRFLOW_PORT)
+        environment = around.environment | _server_settings(port)
+        console.print("[bold]Preparing Airflow's database ...[/]")
+        _prepare(around, environment)
+        console.print("[bold]Starting Airflow (about 15 seconds) ...[/]")
+        with running(airflow("standalone"), env=environment, stdout=log, stderr=log) as process:
+            if not _wait_until_healthy(process, port):
+                console.print(f"[bold red]Airflow did not start.[/] All that was logged: {LOG}")
+                return 1
+            _greet(around, port)
+            process.wait()
+            console.print(f"[bold red]Airflow ended by itself.[/] All that was logged: {LOG}")
+            return 1
+
+
+def _greet(around: Surroundings, port: int) -> None:
+    console.print(
+        f"\n  Airflow      [bold]http://127.0.0.1:{port}[/]  no login needed: everybody on this machine is admin"
+    )
+    console.print(f"  Salesforce   {around.org.url}")
+    console.print(f"  Pages        {around.pages}")
+    console.print(f"  Log          {LOG}")
+    console.print("\nTrigger salesforce_contacts, salesforce_deals or salesforce_notes. Ctrl-C stops everything.")
+
+
+def _server_settings(port: int) -> dict[str, str]:
+    return {
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(port),
+        "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
+        "AIRFLOW__API__WORKERS": "1",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__PARALLELISM": "4",  # more, and SQLite is locked
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
+        "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "AIRFLOW__LOGGING__JSON_LOGS": "False",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
+    }
+
+
+def _prepare(around: Surroundings, environment: dict[str, str]) -> None:
+    """Store the connections where the UI shows them; environment variables would work, but stay unseen."""
+    connections = FOLDER / "ui" / "connections.json"
+    connections.write_text(json.dumps(around.connections))
+    for command in (airflow("db", "migrate"), airflow("connections", "import", "--overwrite", str(connections))):
+        subprocess.run(command, env=environment, capture_output=True, check=True)
+
+
+def _wait_until_healthy(process: subprocess.Popen[str], port: int) -> bool:
+    deadline = time.monotonic() + _START_TIMEOUT
+    while process.poll() is None and time.monotonic() < deadline:
+        if _is_healthy(port):
+            return True
+        time.sleep(0.5)
+    return False
+
+
+def _is_healthy(port: int) -> bool:
+    try:
+        health = requests.get(f"http://127.0.0.1:{port}/api/v2/monitor/health", timeout=5).json()
+    except requests.RequestException:
+        return False
+    return all(health[component]["status"] == "healthy" for component in ("metadatabase", "scheduler", "dag_processor"))
+
+
+def _free_port(wanted: int) -> int:
+    """Return the port that is wanted, or any free one where it is taken."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise OSError("no free port")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""Files at the destination: a local folder or an object store, behind the interface of ``pathlib``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from airflow_provider_salesforce_export.exceptions import DestinationError
+
+Folder = Any
+"""A ``pathlib.Path``, or Airflow's ``ObjectStoragePath``, which has the same methods but no common base class."""
+
+
+def prepare(folder: Folder) -> None:
+    """
+    Create a local folder; object stores have none.
+
+    :param folder: The folder that files will be written to.
+    :raises DestinationError: It cannot be created.
+    """
+    if _is_local(folder):
+        with _destination_errors(folder, "created"):
+            folder.mkdir(parents=True, exist_ok=True)
+
+
+def write(path: Folder, content: bytes) -> None:
+    """
+    Write a file in one step: readers see all of it or nothing.
+
+    :param path: The file. An existing one is replaced.
+    :param content: What it will hold.
+    :raises DestinationError: It cannot be written.
+    """
+    with _destination_errors(path, "written"):
+        if _is_local(path):
+            # A write to a local file can be seen, or die, half-way; a rename cannot. A put to an object store is whole.
+            unfinished = path.with_name(f".{path.name}.tmp")
+            unfinished.write_bytes(content)
+            unfinished.replace(path)
+        else:
+            path.write_bytes(content)
+
+
+def sizes(folder: Folder) -> dict[str, int]:
+    """
+    Return the names and sizes in bytes of the files in a folder.
+
+    :param folder: The folder; one that does not exist has no files.
+    :raises DestinationError: It cannot be read.
+    """
+    with _destination_errors(folder, "read"):
+        try:
+            return {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
+        except FileNotFoundError:
+            return {}
+
+
+def delete(path: Folder) -> None:
+    """
+    Delete a file, if it is there.
+
+    :param path: The file.
+    :raises DestinationError: It cannot be deleted.
+    """
+    with _destination_errors(path, "deleted"):
+        path.unlink(missing_ok=True)
+
+
+def _is_local(path: Folder) -> bool:
+    return isinstance(path, Path) or path.protocol in ("", "file", "local")
+
+
+@contextmanager
+def _destination_errors(path: Folder, done: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DestinationError(
+            f"{path} cannot be {done}: {error}. Check the destination, and the rights of the Airflow workers there "
+            "(destination_conn_id for an object store)."
+        ) from None

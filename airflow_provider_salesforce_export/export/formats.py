@@ -1,0 +1,62 @@
+"""How a page looks as bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from airflow_provider_salesforce_export.salesforce.client import Record
+
+
+@dataclass(frozen=True)
+class PageNumbers:
+    """
+    Where a page stands in the whole object, as counted at the start.
+
+    :param page: Its number, from 1.
+    :param per_page: The page size.
+    :param total: Rows of the object.
+    :param total_pages: Pages of the object.
+    :param offset: Rows of the object before this page.
+    """
+
+    page: int
+    per_page: int
+    total: int
+    total_pages: int
+    offset: int
+
+
+def without_attributes(value: Any) -> Any:
+    """Return a record, or what it holds, without the ``attributes`` that Salesforce adds on each level."""
+    if isinstance(value, dict):
+        return {name: without_attributes(inner) for name, inner in value.items() if name != "attributes"}
+    return value
+
+
+def json_page(records: list[Record], numbers: PageNumbers) -> bytes:
+    """
+    Return a page as JSON: the records in the envelope of the service that this package replaces.
+
+    :param records: The records, as Salesforce sent them.
+    :param numbers: What the pagination says.
+    """
+    return orjson.dumps(
+        {
+            "success": True,
+            "message": "SUCCESS",
+            "data": [without_attributes(record) for record in records],
+            "pagination": {
+                "page": numbers.page,
+                "per_page": numbers.per_page,
+                "total": numbers.total,
+                "total_pages": numbers.total_pages,
+                "next_page": numbers.page + 1 if numbers.page < numbers.total_pages else None,
+                "prev_page": numbers.page - 1 if numbers.page > 1 else None,
+                "offsetValue": numbers.offset,
+            },
+        }
+    )

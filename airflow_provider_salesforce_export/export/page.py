@@ -1,0 +1,194 @@
+"""
+One page: query, check, write.
+
+Each page covers an interval of Ids ``(after, until]``: when it was read, it held every row of the object in that
+interval. A LIMIT/OFFSET page does not know where the page before it ended, so it asks for one row more in front, the
+*fence*, and covers what comes after it. Publishing checks that the intervals of all pages meet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_salesforce_export.export import destination
+from airflow_provider_salesforce_export.export.formats import PageNumbers, json_page
+
+if TYPE_CHECKING:
+    from airflow_provider_salesforce_export.export.destination import Folder
+    from airflow_provider_salesforce_export.export.plan import Plan, Segment
+    from airflow_provider_salesforce_export.salesforce.client import Record, SalesforceClient
+
+log = logging.getLogger(__name__)
+
+PageResult = dict[str, Any]
+"""``{"page", "part", "file", "rows", "bytes", "sha256", "first_id", "last_id", "after", "until", "seconds"}``
+
+``file`` is None where there was no row to write; ``after`` and ``until`` are None where the interval is open."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """
+    Records that belong into one file.
+
+    :param number: The number of the page.
+    :param part: 0; higher for rows beyond the page size, which came after the rows had been counted.
+    :param offset: Rows of the object before this page, as counted.
+    :param after: It covers Ids above this one; None for no bound.
+    :param until: It covers Ids up to this one; None for no bound.
+    :param records: In the order of their Ids.
+    """
+
+    number: int
+    part: int
+    offset: int
+    after: str | None
+    until: str | None
+    records: list[Record]
+
+
+def export_segments(
+    client: SalesforceClient, plan: Plan, folder: Folder, *, threads: int, attempt: int
+) -> list[PageResult]:
+    """
+    Read and write the pages of a plan's segments. A thread holds one page at a time.
+
+    :param client: The org.
+    :param plan: The plan, with the segments that this task works on.
+    :param folder: Where the files go.
+    :param threads: How many segments are read at once.
+    :param attempt: Which try of the task this is, from 1: a later try never overwrites the files of an earlier one,
+        which a manifest may name.
+    :returns: One small dict for each page.
+    :raises SalesforceExportError: A page cannot be read or written; the pages that are done stay where they are.
+    """
+    results: list[PageResult] = []
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        futures = [pool.submit(_export_segment, client, plan, segment, folder, attempt) for segment in plan.segments]
+        try:
+            for future in as_completed(futures):
+                results += future.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return sorted(results, key=position)
+
+
+def position(result: PageResult) -> tuple[int, int]:
+    """Return what puts page results into the order of their Ids."""
+    return result["page"], result["part"]
+
+
+def _export_segment(
+    client: SalesforceClient, plan: Plan, segment: Segment, folder: Folder, attempt: int
+) -> list[PageResult]:
+    read_pages = _offset_page if plan.pagination == "offset" else _range_pages
+    results, started = [], time.monotonic()
+    for page in read_pages(client, plan, segment):
+        result = _write_page(plan, page, folder, attempt) | {"seconds": round(time.monotonic() - started, 3)}
+        log.info(
+            "Page %d of %d: %d rows, %d bytes.",
+            page.number,
+            plan.total_pages,
+            result["rows"],
+            result["bytes"],
+        )
+        results.append(result)
+        started = time.monotonic()
+    return results
+
+
+def _offset_page(client: SalesforceClient, plan: Plan, segment: Segment) -> Iterator[Page]:
+    request, number, offset = plan.request, segment.first_page, segment.rows_before
+    is_last = number == plan.total_pages
+    fences = 1 if number > 1 else 0
+    soql = request.query.select(
+        # No LIMIT on the last page: rows that were pushed down since the COUNT are still read.
+        limit=None if is_last else request.page_size + fences,
+        offset=offset - fences,
+    )
+    batches = client.query(soql, include_deleted=request.include_deleted)
+    after = None
+    if fences:
+        first_batch = next(batches)
+        if not first_batch:
+            return  # Not even the fence is there: the page proves nothing, and publishing sees what is missing.
+        after, batches = first_batch[0]["Id"], chain([first_batch[1:]], batches)
+    yield from _parts(batches, request.page_size, number, offset, after, until=None, limited=not is_last)
+
+
+def _range_pages(client: SalesforceClient, plan: Plan, segment: Segment) -> Iterator[Page]:
+    request, after = plan.request, segment.after
+    for index in range(segment.pages):
+        is_last = index == segment.pages - 1
+        soql = request.query.between(after, segment.until).select(limit=None if is_last else request.page_size)
+        batches = client.query(soql, include_deleted=request.include_deleted)
+        number, offset = segment.first_page + index, segment.rows_before + index * request.page_size
+        for page in _parts(batches, request.page_size, number, offset, after, segment.until, limited=not is_last):
+            yield page
+        if page.until == segment.until:
+            return  # Fewer rows than counted: the range is read to its end before its last page.
+        after = page.until
+
+
+def _parts(
+    batches: Iterable[list[Record]],
+    page_size: int,
+    number: int,
+    offset: int,
+    after: str | None,
+    until: str | None,
+    *,
+    limited: bool,
+) -> Iterator[Page]:
+    """Cut what a query brings into pages; ``limited``: a full page may have been cut by its LIMIT."""
+    part, records = 0, []
+    for batch in batches:
+        records += batch
+        while len(records) > page_size:
+            page_records, records = records[:page_size], records[page_size:]
+            yield Page(number, part, offset, after, page_records[-1]["Id"], page_records)
+            part, offset, after = part + 1, offset + page_size, page_records[-1]["Id"]
+    if limited and len(records) == page_size:
+        until = records[-1]["Id"]
+    yield Page(number, part, offset, after, until, records)
+
+
+def _write_page(plan: Plan, page: Page, folder: Folder, attempt: int) -> PageResult:
+    result: PageResult = {
+        "page": page.number,
+        "part": page.part,
+        "file": None,
+        "rows": len(page.records),
+        "bytes": 0,
+        "sha256": None,
+        "first_id": None,
+        "last_id": None,
+        "after": page.after,
+        "until": page.until,
+    }
+    if page.records:
+        numbers = PageNumbers(page.number, plan.request.page_size, plan.total, plan.total_pages, page.offset)
+        content = json_page(page.records, numbers)
+        name = _file_name(plan.run, page, attempt)
+        destination.write(folder / name, content)
+        result |= {
+            "file": name,
+            "bytes": len(content),
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "first_id": page.records[0]["Id"],
+            "last_id": page.records[-1]["Id"],
+        }
+    return result
+
+
+def _file_name(run: str, page: Page, attempt: int) -> str:
+    part = f".{page.part}" if page.part else ""
+    tries = f"-try{attempt}" if attempt > 1 else ""
+    return f"page-{page.number:05d}{part}-{run}{tries}.json"

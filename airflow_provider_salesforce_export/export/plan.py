@@ -1,0 +1,193 @@
+"""
+From COUNT to pages: what will be read, in which pieces, and by which tasks.
+
+Two paginations. *offset*, for up to 2,000 rows: one LIMIT/OFFSET query a page. *range*, above: the Id space is cut
+into ranges that can be read in parallel; inside a range each page begins after the last Id of the one before.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_salesforce_export.exceptions import PaginationError
+from airflow_provider_salesforce_export.export.ranges import IdRange, find_ranges
+from airflow_provider_salesforce_export.salesforce.soql import MAX_OFFSET, Query
+
+if TYPE_CHECKING:
+    from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
+
+log = logging.getLogger(__name__)
+
+_RUN_BYTES = 4  # of randomness in the name that all files of one attempt share
+
+
+@dataclass(frozen=True)
+class Request:
+    """
+    What is to be exported.
+
+    :param object_type: The name of the export.
+    :param query: The records.
+    :param include_deleted: Read those in the recycle bin too.
+    :param page_size: Rows per page, 1 to 2000.
+    :param pagination: ``auto``, ``offset`` or ``range``.
+    :param window: The effective window of an incremental run as two ISO 8601 texts; None for a full one.
+    """
+
+    object_type: str
+    query: Query
+    include_deleted: bool
+    page_size: int
+    pagination: str
+    window: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Segment:
+    """
+    Pages that follow one another, to be read by one thread.
+
+    :param first_page: Number of the first page, counted from 1 over the whole object.
+    :param pages: How many pages were planned.
+    :param rows_before: Rows of the object before these pages, as counted.
+    :param after: Only Ids above this one; None for no bound. Not used by offset pages.
+    :param until: Only Ids up to this one; None for no bound. Not used by offset pages.
+    """
+
+    first_page: int
+    pages: int
+    rows_before: int
+    after: str | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """
+    How an export will be read.
+
+    :param request: What is to be exported.
+    :param pagination: ``offset`` or ``range``.
+    :param total: Rows, as counted.
+    :param total_pages: Pages, as planned.
+    :param run: A short name that all files of this attempt share.
+    :param started_at: When the rows were counted, in ISO 8601, UTC.
+    :param segments: Together, all pages.
+    """
+
+    request: Request
+    pagination: str
+    total: int
+    total_pages: int
+    run: str
+    started_at: str
+    segments: tuple[Segment, ...] = field(default=(), repr=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan without its segments as plain data, for an XCom."""
+        plain = asdict(self)
+        del plain["segments"]
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any], segments: Iterable[Mapping[str, Any]] = ()) -> Plan:
+        """
+        Return the plan that :meth:`to_dict` made plain.
+
+        :param plain: The plan.
+        :param segments: The segments that the caller works on.
+        """
+        request = dict(plain["request"])
+        query = request["query"]
+        request["query"] = Query(query["sobject"], tuple(query["fields"]), tuple(query["conditions"]))
+        window = request["window"]
+        request["window"] = window and (window[0], window[1])
+        return cls(
+            request=Request(**request),
+            pagination=plain["pagination"],
+            total=plain["total"],
+            total_pages=plain["total_pages"],
+            run=plain["run"],
+            started_at=plain["started_at"],
+            segments=tuple(Segment(**segment) for segment in segments),
+        )
+
+    def tasks(self, max_tasks: int) -> list[dict[str, Any]]:
+        """
+        Return the segments in even shares, each with a label for people.
+
+        :param max_tasks: The most shares.
+        :returns: ``[{"label": "pages 5-8 of 25", "segments": [{...}, ...]}, ...]``
+        """
+        count = min(max_tasks, len(self.segments))
+        cuts = [len(self.segments) * cut // count for cut in range(count + 1)] if count else []
+        return [self._task(self.segments[a:b]) for a, b in pairwise(cuts)]
+
+    def _task(self, segments: tuple[Segment, ...]) -> dict[str, Any]:
+        first, last = segments[0].first_page, segments[-1].first_page + segments[-1].pages - 1
+        pages = f"page {first}" if first == last else f"pages {first}-{last}"
+        return {
+            "label": f"{pages} of {self.total_pages}",
+            "segments": [asdict(segment) for segment in segments],
+        }
+
+
+def make_plan(client: SalesforceClient, request: Request, *, readers: int) -> Plan:
+    """
+    Count the rows and plan the pages.
+
+    :param client: The org.
+    :param request: What is to be exported.
+    :param readers: How many threads will read at once, over all tasks: the number of ranges worth finding.
+    :raises PaginationError: ``pagination="offset"`` was asked for, and the object is too large for it.
+    :raises SalesforceError: The org refused a query.
+    """
+    started_at = datetime.now(timezone.utc)
+    total = client.count(request.query.count(), include_deleted=request.include_deleted)
+    pages = -(-total // request.page_size)
+    pagination = _choose_pagination(request, total, pages)
+    if pagination == "offset":
+        segments = [
+            Segment(first_page=number + 1, pages=1, rows_before=number * request.page_size) for number in range(pages)
+        ]
+    else:
+        segments = _number(find_ranges(client, request, total, wanted=min(pages, readers)), request.page_size)
+    total_pages = sum(segment.pages for segment in segments)
+    log.info("%s has %d rows: %d pages by %s.", request.object_type, total, total_pages, pagination)
+    return Plan(
+        request=request,
+        pagination=pagination,
+        total=total,
+        total_pages=total_pages,
+        run=secrets.token_hex(_RUN_BYTES),
+        started_at=started_at.isoformat(timespec="milliseconds"),
+        segments=tuple(segments),
+    )
+
+
+def _choose_pagination(request: Request, total: int, pages: int) -> str:
+    if request.pagination == "auto":
+        return "offset" if total <= MAX_OFFSET else "range"
+    highest_offset = (pages - 1) * request.page_size
+    if request.pagination == "offset" and highest_offset > MAX_OFFSET:
+        raise PaginationError(
+            f"{request.object_type} has {total} rows: its last page would need OFFSET {highest_offset}, and Salesforce "
+            f"refuses OFFSET above {MAX_OFFSET}. Use pagination='auto' or 'range'."
+        )
+    return request.pagination
+
+
+def _number(ranges: Iterable[IdRange], page_size: int) -> list[Segment]:
+    segments = []
+    page, rows = 1, 0
+    for id_range in ranges:
+        pages = max(1, -(-id_range.rows // page_size))
+        segments.append(Segment(page, pages, rows, after=id_range.after, until=id_range.until))
+        page, rows = page + pages, rows + id_range.rows
+    return segments

@@ -1,0 +1,111 @@
+"""What Airflow discovers of this package: the connection type and its form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider_salesforce_export.version import __version__
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's metadata, in the form that Airflow's providers manager reads."""
+    return {
+        "package-name": "airflow-provider-salesforce-export",
+        "name": "Salesforce Export",
+        "description": "Scheduled Salesforce extraction: whole, paged, with one OAuth token for all workers.",
+        "versions": [__version__],
+        "connection-types": [
+            {
+                "connection-type": "salesforce_export",
+                "hook-name": "Salesforce Export",
+                "hook-class-name": "airflow_provider_salesforce_export.hooks.salesforce_export.SalesforceExportHook",
+                "ui-field-behaviour": _FIELD_BEHAVIOUR,
+                "conn-fields": _CONNECTION_FIELDS,
+            }
+        ],
+    }
+
+
+_FIELD_BEHAVIOUR = {
+    # The port stays visible, though it is not used: Airflow 3.3 can test only connections that have one.
+    "hidden-fields": ["schema"],
+    "relabeling": {
+        "host": "Login domain",
+        "login": "Consumer key",
+        "password": "Consumer secret",
+    },
+    "placeholders": {
+        "host": "login, test, or your My Domain name, such as acme",
+        "login": "Consumer key (client id) of the external client app",
+        "password": "Consumer secret of the external client app",
+        "port": "443",
+    },
+}
+
+
+def _field(
+    label: str, description: str, kind: str = "string", *, placeholder: str = "", **schema: Any
+) -> dict[str, Any]:
+    """Return a form field that may stay blank; ``placeholder`` shows what a value looks like."""
+    if placeholder:
+        description = f"{description} For example: {placeholder}"
+    return {"label": label, "description": description, "schema": {"type": [kind, "null"], **schema}}
+
+
+_CONNECTION_FIELDS = {
+    "grant_type": _field(
+        "Grant type",
+        "How access tokens are obtained. refresh_token: renewed with the token of a login that is stored in MongoDB. "
+        "password: with the user below.",
+        enum=["refresh_token", "password", None],
+    ),
+    "account_id": _field(
+        "Account",
+        "Under which account the token is stored. Blank: the consumer key.",
+        placeholder="acme-production",
+    ),
+    "owner": _field(
+        "Owner", "Under which owner the token is stored. Blank: the login host.", placeholder="data-platform"
+    ),
+    "mongo_conn_id": _field(
+        "MongoDB connection",
+        "The Airflow connection of the MongoDB that keeps the tokens. Blank: mongo_default.",
+        placeholder="mongo_keys",
+    ),
+    "key_database": _field(
+        "Key database",
+        "Blank: the database of the MongoDB connection, else salesforce_export.",
+        placeholder="integrations",
+    ),
+    "key_collection": _field(
+        "Key collection", "Blank: integrations.salesforce.key.", placeholder="integrations.salesforce.key"
+    ),
+    "api_version": _field("API version", "Version of the REST API. Blank: 62.0.", placeholder="65.0"),
+    "username": _field("User name", "For the password grant.", placeholder="export@acme.com"),
+    "user_password": _field("User's password", "For the password grant.", format="password"),
+    "security_token": _field(
+        "Security token",
+        "For the password grant; blank where the org trusts the workers' IP addresses.",
+        format="password",
+    ),
+    "auth_timeout": _field(
+        "Login timeout",
+        "Seconds to wait for the login host. Blank: 10.",
+        "number",
+        placeholder="10",
+        exclusiveMinimum=0,
+    ),
+    "timeout": _field(
+        "Query timeout",
+        "Seconds to wait for a reply to a query. Blank: 120.",
+        "number",
+        placeholder="120",
+        exclusiveMinimum=0,
+    ),
+    "proxies": _field(
+        "Proxies",
+        "Proxies by scheme, as for requests.",
+        "object",
+        placeholder='{"https": "http://proxy:3128"}',
+    ),
+}

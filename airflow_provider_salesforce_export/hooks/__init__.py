@@ -1,0 +1,1 @@
+"""Turn an Airflow connection into a client of Salesforce."""

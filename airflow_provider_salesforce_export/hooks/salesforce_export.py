@@ -1,0 +1,119 @@
+"""SalesforceExportHook: from an Airflow connection to a client of one org."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from airflow.providers.common.compat.sdk import AirflowException, BaseHook
+
+from airflow_provider_salesforce_export.exceptions import SalesforceExportError
+from airflow_provider_salesforce_export.hooks.connection import ConnectionSettings
+
+if TYPE_CHECKING:
+    from airflow_provider_salesforce_export.key_collection.collection import Account, KeyCollection
+    from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
+
+_MONGO_TIMEOUT = 5_000  # milliseconds to find a server; the driver's own default lets a task hang for 30 seconds
+
+
+class SalesforceExportHook(BaseHook):
+    """
+    Talk to one Salesforce org, with a token that is kept in MongoDB and renewed after a 401.
+
+    Nothing is read or opened before it is needed. See the README for the fields of the connection.
+
+    :param salesforce_conn_id: An Airflow connection of type ``salesforce_export``.
+    :param pool_size: How many HTTP connections are kept open: as many as threads share the client.
+    """
+
+    conn_name_attr = "salesforce_conn_id"
+    default_conn_name = "salesforce_export_default"
+    conn_type = "salesforce_export"
+    hook_name = "Salesforce Export"
+
+    def __init__(self, salesforce_conn_id: str = default_conn_name, *, pool_size: int = 10) -> None:
+        super().__init__()
+        self.salesforce_conn_id = salesforce_conn_id
+        self.pool_size = pool_size
+
+    @cached_property
+    def settings(self) -> ConnectionSettings:
+        """
+        Return what the connection says.
+
+        :raises ConfigurationError: A field of it is missing or wrong.
+        """
+        return ConnectionSettings.from_connection(self.get_connection(self.salesforce_conn_id))
+
+    @cached_property
+    def account(self) -> Account:
+        """Return whose key this connection uses."""
+        from airflow_provider_salesforce_export.key_collection.collection import Account
+
+        return Account(self.settings.account_id, self.settings.owner)
+
+    @cached_property
+    def keys(self) -> KeyCollection:
+        """Return the key collection."""
+        from airflow.providers.mongo.hooks.mongo import MongoHook
+
+        from airflow_provider_salesforce_export.key_collection.collection import (
+            DEFAULT_COLLECTION,
+            DEFAULT_DATABASE,
+            KeyCollection,
+        )
+
+        mongo = MongoHook(self.settings.mongo_conn_id)
+        mongo.extras.setdefault("serverSelectionTimeoutMS", _MONGO_TIMEOUT)
+        database = self.settings.key_database or mongo.connection.schema or DEFAULT_DATABASE
+        collection = self.settings.key_collection or DEFAULT_COLLECTION
+        return KeyCollection(mongo.get_collection(collection, database))
+
+    @cached_property
+    def client(self) -> SalesforceClient:
+        """
+        Return the client of the org.
+
+        :raises ConfigurationError: The connection is incomplete.
+        """
+        from airflow_provider_salesforce_export.key_collection.stored_token import StoredToken
+        from airflow_provider_salesforce_export.salesforce.client import DEFAULT_API_VERSION, SalesforceClient
+        from airflow_provider_salesforce_export.salesforce.oauth import TokenEndpoint
+
+        settings = self.settings
+        endpoint = TokenEndpoint(
+            settings.login_url,
+            settings.client_id,
+            settings.client_secret,
+            settings.auth_timeout,
+            settings.proxies,
+        )
+        return SalesforceClient(
+            StoredToken(self.keys, self.account, endpoint, settings.grant()),
+            api_version=settings.api_version or DEFAULT_API_VERSION,
+            timeout=(settings.auth_timeout, settings.timeout),
+            proxies=settings.proxies,
+            pool_size=self.pool_size,
+        )
+
+    def get_conn(self) -> SalesforceClient:
+        """Return the client of the org: Airflow's name for :attr:`client`."""
+        return self.client
+
+    def test_connection(self) -> tuple[bool, str]:
+        """
+        Try the connection, and say what works or what is wrong: Airflow's Test button shows it.
+
+        :returns: Whether it works, and a sentence.
+        """
+        try:
+            user = self.client.user_info()
+            quota = self.client.limits()["DailyApiRequests"]
+        except (SalesforceExportError, AirflowException) as error:
+            return False, str(error)
+        return True, (
+            f"Connected to {self.client.instance_url} (org {user['organization_id']}) as "
+            f"{user['preferred_username']}, API version {self.client.api_version}, "
+            f"{quota['Remaining']} of {quota['Max']} API calls left today."
+        )

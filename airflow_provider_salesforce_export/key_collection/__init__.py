@@ -1,0 +1,1 @@
+"""Keeps OAuth tokens in MongoDB. Imports no Airflow."""

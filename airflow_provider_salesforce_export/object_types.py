@@ -1,0 +1,115 @@
+"""What can be exported: the catalogue of object types, and the class for any other sObject."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from airflow_provider_salesforce_export.exceptions import ConfigurationError, UnknownObjectTypeError
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_API_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_FIELD_PATH = re.compile(rf"{_API_NAME.pattern}(\.{_API_NAME.pattern})*")
+_SELECT = re.compile(
+    r"\s*SELECT\s+(?P<fields>.+?)\s+FROM\s+(?P<sobject>\w+)(?:\s+WHERE\s+(?P<where>.+?))?\s*",
+    re.IGNORECASE | re.DOTALL,
+)
+_QUOTED = re.compile(r"'(?:\\.|[^'\\])*'", re.DOTALL)
+_CLAUSES_OF_PAGING = re.compile(r"\b(ORDER\s+BY|LIMIT|OFFSET|GROUP\s+BY|HAVING|FOR\s+(VIEW|UPDATE))\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class ObjectType:
+    """
+    One kind of record to export, and which of its fields.
+
+    ``Id`` and the cursor field are always read, whether named or not.
+
+    :param name: The name of the export: the folder at the destination. Letters, digits, ``-`` and ``_``.
+    :param sobject: The API name of the sObject, such as ``Contact`` or ``Invoice__c``.
+    :param fields: Field paths, such as ``("Name", "Account.Name")``.
+    :param where: A SOQL condition without the word WHERE, or None for all records.
+    :param cursor_field: The datetime field by which incremental runs choose their records.
+    :raises ConfigurationError: A name that Salesforce could not know, or that cannot be a folder.
+    """
+
+    name: str
+    sobject: str
+    fields: tuple[str, ...]
+    where: str | None = None
+    cursor_field: str = "SystemModstamp"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.fields, str):
+            raise ConfigurationError(f"fields is a tuple of field paths, not the text {self.fields!r} ({self.name!r}).")
+        object.__setattr__(self, "fields", tuple(self.fields))
+        if not _NAME.fullmatch(self.name):
+            raise ConfigurationError(
+                f"Object type name {self.name!r} cannot be a folder: use letters, digits, '-' and '_'."
+            )
+        for api_name in (self.sobject, self.cursor_field):
+            if not _API_NAME.fullmatch(api_name):
+                raise ConfigurationError(f"{api_name!r} is not an API name of Salesforce (object type {self.name!r}).")
+        for field in self.fields:
+            if not _FIELD_PATH.fullmatch(field):
+                raise ConfigurationError(
+                    f"{field!r} is not a field path such as 'Name' or 'Account.Name' (object type {self.name!r})."
+                )
+
+    @classmethod
+    def from_soql(cls, name: str, soql: str, *, cursor_field: str = "SystemModstamp") -> ObjectType:
+        """
+        Make an object type of a query.
+
+        :param name: The name of the export.
+        :param soql: ``SELECT fields FROM sObject [WHERE condition]``. ORDER BY, LIMIT and OFFSET belong to the
+            pages, which this package writes itself; a query that has them is refused.
+        :param cursor_field: The datetime field by which incremental runs choose their records.
+        :raises ConfigurationError: The query is not of that form.
+        """
+        match = _SELECT.fullmatch(soql)
+        if match is None:
+            raise ConfigurationError(f"Expected SELECT ... FROM ... [WHERE ...] for {name!r}, got: {soql}")
+        refused = _CLAUSES_OF_PAGING.search(_QUOTED.sub("''", soql))
+        if refused:
+            raise ConfigurationError(
+                f"{refused[1]} in the query of {name!r} is not possible: the export orders and cuts the pages itself."
+            )
+        fields = tuple(field.strip() for field in match["fields"].split(","))
+        return cls(name, match["sobject"], fields, where=match["where"], cursor_field=cursor_field)
+
+    @property
+    def all_fields(self) -> tuple[str, ...]:
+        """Return Id, the fields asked for and the cursor field, each once, in that order."""
+        by_key = {field.lower(): field for field in ("Id", *self.fields, self.cursor_field)}
+        return tuple(by_key.values())
+
+
+CONTACTS = ObjectType("contacts", "Contact", ("Name", "Account.Name", "Title", "Phone", "Email", "Contact.Owner.Alias"))
+DEALS = ObjectType(
+    "deals",
+    "Opportunity",
+    ("Name", "Account.Name", "Amount", "CloseDate", "StageName", "Opportunity.Owner.Alias"),
+)
+NOTES = ObjectType(
+    "notes", "Note", ("Body", "IsDeleted", "IsPrivate", "OwnerId", "ParentId", "Title", "Note.Owner.Alias")
+)
+CATALOGUE = {object_type.name: object_type for object_type in (CONTACTS, DEALS, NOTES)}
+
+
+def resolve_object_type(object_type: str | ObjectType) -> ObjectType:
+    """
+    Return the object type of a name from the catalogue, or the given one as it is.
+
+    :param object_type: ``"contacts"``, ``"deals"``, ``"notes"``, or an :class:`ObjectType`.
+    :raises UnknownObjectTypeError: No such name; the message lists the known ones.
+    """
+    if isinstance(object_type, ObjectType):
+        return object_type
+    try:
+        return CATALOGUE[object_type]
+    except KeyError:
+        raise UnknownObjectTypeError(
+            f"Unknown object type {object_type!r}. Known: {', '.join(CATALOGUE)}. "
+            "Any other sObject: pass ObjectType(name, sobject, fields)."
+        ) from None

@@ -1,0 +1,1 @@
+"""The operators: count, pages and publish, and all three in one task."""

@@ -1,0 +1,90 @@
+"""
+The words that DAG authors write, checked.
+
+An argument may be a Jinja template, which is known only when the task runs: it is let through when the DAG is parsed,
+and checked after rendering. Rendering makes texts of numbers and flags, so these are accepted as texts too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+
+from airflow_provider_salesforce_export.exceptions import ConfigurationError
+
+_FLAGS = {"true": True, "false": False}
+
+
+def is_template(value: object) -> bool:
+    """Return whether a value is still to be rendered."""
+    return isinstance(value, str) and ("{{" in value or "{%" in value)
+
+
+def whole_number(name: str, value: object, *, least: int = 1, most: int | None = None) -> int:
+    """
+    Return a whole number.
+
+    :param name: The argument's name, for the message.
+    :param value: What was written.
+    :param least: The lowest number accepted.
+    :param most: The highest number accepted; None for any.
+    :raises ConfigurationError: Not a number in that range.
+    """
+    expected = f"a whole number from {least} to {most}" if most else f"a whole number of {least} or more"
+    if isinstance(value, (int, str)) and not isinstance(value, bool):
+        digits = str(value).strip()
+        if digits.isdecimal() and int(digits) >= least and (most is None or int(digits) <= most):
+            return int(digits)
+    raise ConfigurationError(f"{name} must be {expected}, not {value!r}.")
+
+
+def flag(name: str, value: object) -> bool:
+    """
+    Return a flag.
+
+    :param name: The argument's name, for the message.
+    :param value: What was written.
+    :raises ConfigurationError: Neither true nor false.
+    """
+    try:
+        return _FLAGS[str(value).strip().lower()]
+    except KeyError:
+        raise ConfigurationError(f"{name} must be True or False, not {value!r}.") from None
+
+
+def choice(name: str, value: object, choices: Collection[str]) -> str:
+    """
+    Return one of several words.
+
+    :param name: The argument's name, for the message.
+    :param value: What was written.
+    :param choices: The words accepted.
+    :raises ConfigurationError: None of them.
+    """
+    if isinstance(value, str) and value in choices:
+        return value
+    raise ConfigurationError(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
+
+
+def moment(name: str, value: object) -> datetime | None:
+    """
+    Return a datetime with a time zone, or None for what is blank.
+
+    :param name: The argument's name, for the message.
+    :param value: A datetime, or a text in ISO 8601.
+    :raises ConfigurationError: Not a datetime, or one without a time zone.
+    """
+    if value in (None, "", "None"):
+        return None
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value.strip().replace("Z", "+00:00"))
+        except ValueError:
+            raise ConfigurationError(
+                f"{name} must be a datetime such as 2026-11-20T00:00:00Z, not {value!r}."
+            ) from None
+    if not isinstance(value, datetime):
+        raise ConfigurationError(f"{name} must be a datetime, not {value!r}.")
+    if value.tzinfo is None:
+        raise ConfigurationError(f"{name} has no time zone: write it with one, such as {value.isoformat()}Z for UTC.")
+    return value

@@ -1,0 +1,66 @@
+"""The last task of an export: check the pages against each other, and commit them by the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import BaseOperator
+
+from airflow_provider_salesforce_export.operators.base import open_folder
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_salesforce_export.export.destination import Folder
+    from airflow_provider_salesforce_export.export.manifest import Manifest
+
+
+class SalesforceExportPublishOperator(BaseOperator):
+    """
+    Check that the pages cover the object exactly once, and write the manifest.
+
+    :param plan: The XCom ``plan`` of the count task.
+    :param results: What the page tasks returned.
+    """
+
+    template_fields: Sequence[str] = ("plan", "results")
+    ui_color = "#a9d8f5"
+
+    def __init__(self, *, plan: dict[str, Any], results: Sequence[dict[str, Any]], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.plan = plan
+        self.results = results
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """
+        Return the sums of the manifest and where it stands.
+
+        :param context: The task's context.
+        """
+        from airflow_provider_salesforce_export.export.manifest import publish
+        from airflow_provider_salesforce_export.export.plan import Plan
+
+        # A slice of mapped results comes in one request, iteration in one for each; None where nothing was mapped.
+        results = self.results[:] if self.results else []
+        folder = open_folder(self.plan["folder"], self.plan["destination_conn_id"])
+        manifest = publish(
+            folder,
+            Plan.from_dict(self.plan),
+            [page for result in results for page in result["pages"]],
+            api_calls=self.plan["api_calls"] + sum(result["api_calls"] for result in results),
+        )
+        return summary(folder, manifest)
+
+
+def summary(folder: Folder, manifest: Manifest) -> dict[str, Any]:
+    """
+    Return what the tasks after an export want to know, as a small flat dict.
+
+    :param folder: Where the manifest stands.
+    :param manifest: The manifest.
+    """
+    from airflow_provider_salesforce_export.export.manifest import NAME
+
+    sums = {name: manifest[name] for name in ("object_type", "count", "rows", "bytes", "api_calls")}
+    return sums | {"pages": len(manifest["pages"]), "folder": str(folder), "manifest": str(folder / NAME)}

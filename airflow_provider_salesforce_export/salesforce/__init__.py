@@ -1,0 +1,1 @@
+"""Talks to Salesforce. Imports neither Airflow nor MongoDB."""

@@ -1,0 +1,276 @@
+"""One org over its REST API: a session that renews its token, queries, and the count of calls."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+import orjson
+import requests
+from requests.auth import AuthBase
+from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+
+from airflow_provider_salesforce_export.exceptions import (
+    ApiVersionError,
+    IncompleteResponseError,
+    SalesforceError,
+    SessionRejectedError,
+)
+from airflow_provider_salesforce_export.salesforce.errors import error_of, incomplete
+from airflow_provider_salesforce_export.salesforce.transport import new_session, unreachable
+
+if TYPE_CHECKING:
+    from airflow_provider_salesforce_export.salesforce.oauth import Token
+
+log = logging.getLogger(__name__)
+
+DEFAULT_API_VERSION = "62.0"
+MAX_BATCH = 2000
+"""The most records that Salesforce puts into one reply to a query."""
+
+Record = dict[str, Any]
+
+_api_usage = re.compile(r"api-usage=(\d+)/(\d+)")
+
+
+class TokenSource(Protocol):
+    """Where a client gets its token, and a new one when the org refuses it."""
+
+    def current(self) -> Token:
+        """Return the token to use."""
+        ...
+
+    def renew(self, rejected: Token) -> Token:
+        """
+        Return a token other than the one that was refused.
+
+        :param rejected: The token with which the org answered 401.
+        """
+        ...
+
+
+@dataclass
+class ApiUsage:
+    """
+    Calls made, and how much of the org's daily quota is used.
+
+    :param calls: Calls that this client made.
+    :param used: Calls of the last 24 hours by everybody in the org; None until Salesforce has said it.
+    :param limit: The org's quota for 24 hours; None until Salesforce has said it.
+    """
+
+    calls: int = 0
+    used: int | None = None
+    limit: int | None = None
+
+
+class SessionAuth(AuthBase):
+    """
+    Put the access token on each request; after a 401 renew it and repeat the request once.
+
+    :param tokens: Where the token comes from.
+    """
+
+    def __init__(self, tokens: TokenSource) -> None:
+        self._tokens = tokens
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        """Put the current token on a request, as requests asks each ``auth`` to."""
+        token = self._tokens.current()
+        self._authorize(request, token)
+
+        def renew_and_repeat(response: requests.Response, **options: Any) -> requests.Response:
+            return self._renew_and_repeat(response, token, **options)
+
+        request.hooks["response"].append(renew_and_repeat)
+        return request
+
+    @staticmethod
+    def _authorize(request: requests.PreparedRequest, token: Token) -> None:
+        request.headers["Authorization"] = f"Bearer {token['access_token']}"
+
+    def _renew_and_repeat(self, response: requests.Response, rejected: Token, **options: Any) -> requests.Response:
+        if response.status_code != requests.codes.unauthorized:
+            return response
+        log.info("Salesforce answered 401: renewing the access token.")
+        token = self._tokens.renew(rejected)
+        _ = response.content  # reads the body to its end, which gives the connection back
+        response.close()
+        request = response.request.copy()
+        request.url = _on_instance(request.url, token)
+        self._authorize(request, token)
+        again = response.connection.send(request, **options)
+        again.history.append(response)
+        again.request = request
+        if again.status_code == requests.codes.unauthorized:
+            raise SessionRejectedError(
+                "Salesforce refuses an access token that was issued a moment ago. Likely causes: the session is "
+                "locked to another IP address, the user is frozen, or API access was removed. Ask a Salesforce admin.",
+                error_code="INVALID_SESSION_ID",
+                status_code=again.status_code,
+            )
+        return again
+
+
+class SalesforceClient:
+    """
+    One org over its REST API. Threads may share a client.
+
+    :param tokens: Where the access token comes from.
+    :param api_version: Such as ``62.0``.
+    :param timeout: Seconds to wait for a connection, and seconds to wait for a reply.
+    :param proxies: As for requests.
+    :param pool_size: How many connections are kept open: as many as threads share the client.
+    """
+
+    def __init__(
+        self,
+        tokens: TokenSource,
+        *,
+        api_version: str = DEFAULT_API_VERSION,
+        timeout: tuple[float, float] = (10.0, 120.0),
+        proxies: dict[str, str] | None = None,
+        pool_size: int = 10,
+    ) -> None:
+        self.api_version = api_version
+        self.usage = ApiUsage()
+        self._tokens = tokens
+        self._timeout = timeout
+        self._usage_lock = threading.Lock()
+        self._session = new_session(proxies, pool_size=pool_size)
+        self._session.auth = SessionAuth(tokens)
+
+    @property
+    def instance_url(self) -> str:
+        """Return the address of the org, as its token names it."""
+        return str(self._tokens.current()["instance_url"])
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def count(self, soql: str, *, include_deleted: bool = False) -> int:
+        """
+        Return how many records a COUNT() query finds.
+
+        :param soql: ``SELECT COUNT() FROM ...``
+        :param include_deleted: Count those in the recycle bin too.
+        :raises SalesforceError: See :mod:`airflow_provider_salesforce_export.exceptions`.
+        """
+        return int(self._query_batch(self._query_path(include_deleted), soql)["totalSize"])
+
+    def query(self, soql: str, *, include_deleted: bool = False) -> Iterator[list[Record]]:
+        """
+        Run a query, and yield its records batch by batch; no batch is held after the next is asked for.
+
+        :param soql: The query.
+        :param include_deleted: Read those in the recycle bin too (``queryAll``).
+        :returns: Batches of records as Salesforce sent them, in the order of the query.
+        :raises IncompleteResponseError: The batches together hold fewer or more records than Salesforce announced.
+        :raises SalesforceError: See :mod:`airflow_provider_salesforce_export.exceptions`.
+        """
+        batch = self._query_batch(self._query_path(include_deleted), soql)
+        announced, received = batch["totalSize"], len(batch["records"])
+        yield batch["records"]
+        while not batch["done"]:
+            batch = self._query_batch(batch["nextRecordsUrl"])
+            received += len(batch["records"])
+            yield batch["records"]
+        if received != announced:
+            raise incomplete(f"holds {received} records where it announced {announced}")
+
+    def describe(self, sobject: str) -> Record:
+        """Return the description of an sObject: its fields, their types, their relations."""
+        return self._get_object(f"{self._data_path}/sobjects/{sobject}/describe")
+
+    def limits(self) -> Record:
+        """Return the org's limits, by name, each with Max and Remaining."""
+        return self._get_object(f"{self._data_path}/limits")
+
+    def user_info(self) -> Record:
+        """Return the user and the org that the token stands for."""
+        return self._get_object("/services/oauth2/userinfo")
+
+    def versions(self) -> list[str]:
+        """Return the API versions of the org, oldest first."""
+        return [entry["version"] for entry in self._get("/services/data/")]
+
+    @property
+    def _data_path(self) -> str:
+        return f"/services/data/v{self.api_version}"
+
+    def _query_path(self, include_deleted: bool) -> str:
+        return f"{self._data_path}/{'queryAll' if include_deleted else 'query'}"
+
+    def _query_batch(self, path: str, soql: str | None = None) -> Record:
+        batch = self._get_object(path, params={"q": soql} if soql else None)
+        if not {"totalSize", "done", "records"} <= batch.keys():
+            raise incomplete("is not that of a query")
+        return batch
+
+    def _get_object(self, path: str, params: dict[str, str] | None = None) -> Record:
+        reply = self._get(path, params)
+        if not isinstance(reply, dict):
+            raise incomplete("is not a JSON object")
+        return reply
+
+    @retry(
+        retry=retry_if_exception_type(IncompleteResponseError),
+        stop=stop_after_attempt(3),
+        wait=wait_random_exponential(multiplier=0.5, max=5),
+        reraise=True,
+    )
+    def _get(self, path: str, params: dict[str, str] | None = None) -> Any:
+        url = self.instance_url + path
+        try:
+            response = self._session.get(url, params=params, timeout=self._timeout)
+        except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):
+            raise incomplete("was cut short") from None
+        except requests.RequestException as error:
+            raise unreachable(error, url) from None
+        self._note_usage(response)
+        if not response.ok:
+            raise self._explain(error_of(response), path)
+        try:
+            return orjson.loads(response.content)
+        except orjson.JSONDecodeError:
+            raise incomplete("is not JSON (a maintenance or login page, or cut short)") from None
+
+    def _note_usage(self, response: requests.Response) -> None:
+        usage = _api_usage.search(response.headers.get("Sforce-Limit-Info", ""))
+        with self._usage_lock:
+            self.usage.calls += sum(1 + _repeats(reply) for reply in (response, *response.history))
+            if usage:
+                self.usage.used, self.usage.limit = int(usage[1]), int(usage[2])
+
+    def _explain(self, error: SalesforceError, path: str) -> SalesforceError:
+        """Say which versions there are, where a path is not found because its version is not."""
+        version_may_be_wrong = isinstance(error, ApiVersionError) or error.error_code == "NOT_FOUND"
+        if not (version_may_be_wrong and path.startswith(self._data_path)):
+            return error
+        offered = self.versions()
+        if self.api_version in offered:
+            return error
+        return ApiVersionError(
+            f"This org has no API version {self.api_version}; it has {offered[0]} to {offered[-1]}. "
+            "Correct api_version of the Airflow connection.",
+            error_code=error.error_code,
+            status_code=error.status_code,
+        )
+
+
+def _repeats(response: requests.Response) -> int:
+    """Return how often the transport repeated the request before this reply came."""
+    retries = getattr(response.raw, "retries", None)
+    return len(retries.history) if retries else 0
+
+
+def _on_instance(url: str | None, token: Token) -> str:
+    """Return the same address on the instance that the token names: an org may have moved."""
+    instance = urlsplit(token["instance_url"])
+    return urlsplit(str(url))._replace(scheme=instance.scheme, netloc=instance.netloc).geturl()

@@ -1,0 +1,90 @@
+"""
+What Salesforce's error replies mean.
+
+Codes from the *REST API Developer Guide*, "Status Codes and Error Responses".
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+
+from airflow_provider_salesforce_export.exceptions import (
+    ApiVersionError,
+    AuthenticationError,
+    IncompleteResponseError,
+    QueryError,
+    RequestLimitError,
+    SalesforceError,
+    SalesforceUnavailableError,
+)
+from airflow_provider_salesforce_export.salesforce.transport import PASSING_STATUSES
+
+_MAX_SHOWN = 500  # characters of a reply: enough for every message of Salesforce, too little for a page of HTML
+
+_MEANINGS: dict[str, tuple[type[SalesforceError], str]] = {
+    "MALFORMED_QUERY": (QueryError, "Correct the fields or the where of the object type."),
+    "INVALID_FIELD": (
+        QueryError,
+        "The field does not exist, or the user may not see it: correct the object type, or ask a Salesforce admin "
+        "for field-level security that lets the user read it.",
+    ),
+    "INVALID_TYPE": (
+        QueryError,
+        "The sObject does not exist, or the user may not see it: correct the object type, or ask a Salesforce admin.",
+    ),
+    "INVALID_QUERY_FILTER_OPERATOR": (QueryError, "Correct the where of the object type."),
+    "NUMBER_OUTSIDE_VALID_RANGE": (QueryError, "Use pagination='auto' for objects of this size."),
+    "QUERY_TIMEOUT": (QueryError, "The query is too slow: use a smaller page_size or a narrower where."),
+    "OPERATION_TOO_LARGE": (
+        QueryError,
+        "The query is too large: use a smaller page_size or a narrower where.",
+    ),
+    "REQUEST_LIMIT_EXCEEDED": (
+        RequestLimitError,
+        "The org's API quota is used up, or too many requests run at once: wait, or ask a Salesforce admin for more.",
+    ),
+    "API_DISABLED_FOR_ORG": (AuthenticationError, "A Salesforce admin must allow API access for this user."),
+    "API_CURRENTLY_DISABLED": (
+        AuthenticationError,
+        "A Salesforce admin must allow API access for this user.",
+    ),
+    "UNSUPPORTED_API_VERSION": (
+        ApiVersionError,
+        "Set api_version of the Airflow connection to a current one.",
+    ),
+}
+
+
+def error_of(response: requests.Response) -> SalesforceError:
+    """
+    Return the error that a reply of the REST API amounts to.
+
+    :param response: A reply with a status of 400 or more.
+    """
+    error_code, message = _first_error(response)
+    kind, advice = _MEANINGS.get(error_code or "", (SalesforceError, ""))
+    if error_code not in _MEANINGS and response.status_code in PASSING_STATUSES:
+        kind, advice = (
+            SalesforceUnavailableError,
+            "Salesforce could not answer for now: trying again later may help.",
+        )
+    text = f"Salesforce answered {response.status_code} {error_code or response.reason}: {message} {advice}".rstrip()
+    return kind(text, error_code=error_code, status_code=response.status_code)
+
+
+def incomplete(what: str) -> IncompleteResponseError:
+    """Return the error of a reply that cannot be trusted as data."""
+    return IncompleteResponseError(f"Salesforce's reply {what}; nothing of it was used. Trying again may help.")
+
+
+def _first_error(response: requests.Response) -> tuple[str | None, str]:
+    try:
+        reply: Any = response.json()
+    except requests.JSONDecodeError:
+        return None, "(a reply that is not JSON)"
+    first = reply[0] if isinstance(reply, list) and reply else reply
+    if not isinstance(first, dict):
+        return None, "(a reply of an unknown form)"
+    return first.get("errorCode"), str(first.get("message", ""))[:_MAX_SHOWN]

@@ -1,0 +1,56 @@
+"""A call of the data API and its reply, without HTTP's machinery."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass
+class Request:
+    """
+    A call of the data API.
+
+    :param method: HTTP method.
+    :param path: What follows ``/services/data``, decoded.
+    :param query: Parameters of the URL.
+    :param headers: Headers, to be looked up in lower case.
+    :param body: The body.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes = b""
+
+
+@dataclass
+class Reply:
+    """
+    What the org answers.
+
+    :param status: HTTP status.
+    :param body: The body, JSON unless a header says otherwise.
+    :param headers: Headers.
+    """
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def json(cls, value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
+        """
+        Return a reply with a body in JSON.
+
+        :param value: The body.
+        :param status: HTTP status.
+        :param headers: Headers.
+        """
+        return cls(status, orjson.dumps(value), headers or {})

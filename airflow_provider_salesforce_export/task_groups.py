@@ -1,0 +1,94 @@
+"""SalesforceExportTaskGroup: count >> pages >> publish, for one object type."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, cast
+
+from airflow.sdk import TaskGroup, XComArg
+
+from airflow_provider_salesforce_export.object_types import ObjectType, resolve_object_type
+from airflow_provider_salesforce_export.operators.base import DEFAULT_CONCURRENCY, DEFAULT_CONN_ID, MAX_PAGE_SIZE
+from airflow_provider_salesforce_export.operators.count import (
+    DEFAULT_MAX_PAGE_TASKS,
+    SalesforceExportCountOperator,
+)
+from airflow_provider_salesforce_export.operators.pages import SalesforceExportPagesOperator
+from airflow_provider_salesforce_export.operators.publish import SalesforceExportPublishOperator
+
+
+class SalesforceExportTaskGroup(TaskGroup):
+    """
+    Export one object type: ``count`` plans, ``pages`` (mapped) read and write, ``publish`` checks and commits.
+
+    :param object_type: ``"contacts"``, ``"deals"``, ``"notes"``, or an :class:`ObjectType`.
+    :param destination: A folder as a URL that Airflow's ObjectStoragePath understands. Templated.
+    :param destination_conn_id: The Airflow connection of the object store. Templated.
+    :param page_size: Rows per page, 1 to 2000. Templated.
+    :param mode: ``full``, or ``incremental``: the records of the run's data interval. Templated.
+    :param since: Start of the window of an incremental run, instead of the data interval's. Templated.
+    :param until: End of that window, exclusive. Templated.
+    :param include_deleted: Read records in the recycle bin too. Templated.
+    :param pagination: ``auto``; or ``offset`` (LIMIT/OFFSET, for small objects) or ``range`` (by Id).
+    :param max_page_tasks: The most page tasks. Up to as many pages, each task reads one; beyond, several.
+    :param concurrency: How many pages one task reads at once.
+    :param salesforce_conn_id: An Airflow connection of type ``salesforce_export``. Templated.
+    :param group_id: The id of the group; the name of the object type by default.
+    :param kwargs: As for Airflow's TaskGroup, such as ``default_args`` with the retries.
+    :raises ConfigurationError: An argument is not of its form.
+    """
+
+    def __init__(
+        self,
+        object_type: str | ObjectType,
+        *,
+        destination: str,
+        destination_conn_id: str | None = None,
+        page_size: int | str = MAX_PAGE_SIZE,
+        mode: str = "full",
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        include_deleted: bool | str = False,
+        pagination: str = "auto",
+        max_page_tasks: int = DEFAULT_MAX_PAGE_TASKS,
+        concurrency: int = DEFAULT_CONCURRENCY,
+        salesforce_conn_id: str = DEFAULT_CONN_ID,
+        group_id: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        object_type = resolve_object_type(object_type)
+        kwargs.setdefault("tooltip", f"Export {object_type.sobject} from Salesforce")
+        super().__init__(group_id or object_type.name, **kwargs)
+        self.count = SalesforceExportCountOperator(
+            task_id="count",
+            task_group=self,
+            object_type=object_type,
+            destination=destination,
+            destination_conn_id=destination_conn_id,
+            page_size=page_size,
+            mode=mode,
+            since=since,
+            until=until,
+            include_deleted=include_deleted,
+            pagination=pagination,
+            max_page_tasks=max_page_tasks,
+            concurrency=concurrency,
+            salesforce_conn_id=salesforce_conn_id,
+        )
+        plan: Any = XComArg(self.count, key="plan")
+        self.pages = SalesforceExportPagesOperator.partial(
+            task_id="pages",
+            task_group=self,
+            map_index_template="{{ task.work.label }}",
+            plan=plan,
+            concurrency=concurrency,
+            salesforce_conn_id=salesforce_conn_id,
+        ).expand(work=self.count.output)
+        self.publish = SalesforceExportPublishOperator(
+            task_id="publish",
+            task_group=self,
+            # Without rows there is no page task: it counts as skipped, and the manifest must be written all the same.
+            trigger_rule="none_failed",
+            plan=plan,
+            results=cast("Any", self.pages.output),
+        )

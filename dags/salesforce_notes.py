@@ -1,0 +1,52 @@
+"""
+### Notes from Salesforce, every night
+
+`count` asks how many notes there are and plans the pages, `pages` read and write them, `publish` checks that none
+is missing or doubled and writes `manifest.json`: read the files that it names, and no others.
+
+By default each night exports all notes. With *mode* `incremental` a run exports those that changed in its data
+interval, and a backfill fills the days that you choose.
+"""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime, timedelta, timezone
+
+from airflow.sdk import DAG, Param
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+from airflow_provider_salesforce_export import SalesforceExportTaskGroup
+
+DESTINATION = os.getenv("SALESFORCE_EXPORT_DESTINATION", "file:///tmp/salesforce_export")
+
+with DAG(
+    "salesforce_notes",
+    # Data intervals, not instants: an incremental run needs a day to read, and a plain cron string gives it none.
+    schedule=CronDataIntervalTimetable("30 2 * * *", timezone="UTC"),
+    start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+    catchup=False,
+    max_active_runs=1,
+    default_args={
+        "retries": 3,
+        "retry_delay": timedelta(minutes=1),
+        "retry_exponential_backoff": True,
+        "max_retry_delay": timedelta(minutes=30),
+        "pool": "default_pool",  # a pool of its own bounds how many tasks meet the org at once
+    },
+    params={
+        "destination": Param(DESTINATION, type="string", description="Folder or bucket, as a URL."),
+        "page_size": Param(2000, type="integer", minimum=1, maximum=2000, description="Rows per page."),
+        "mode": Param("full", enum=["full", "incremental"], description="All records, or the data interval's changes."),
+        "include_deleted": Param(False, type="boolean", description="Export the recycle bin too."),
+    },
+    doc_md=__doc__,
+    tags=["salesforce", "export"],
+):
+    SalesforceExportTaskGroup(
+        "notes",
+        destination="{{ params.destination }}",
+        page_size="{{ params.page_size }}",
+        mode="{{ params.mode }}",
+        include_deleted="{{ params.include_deleted }}",
+    )

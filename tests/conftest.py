@@ -1,0 +1,13 @@
+"""Airflow in a folder of its own: set before anything imports Airflow, which reads its settings on import."""
+
+import os
+import tempfile
+
+AIRFLOW_HOME = tempfile.mkdtemp(prefix="airflow-home-")
+os.environ.update(
+    AIRFLOW_HOME=AIRFLOW_HOME,
+    AIRFLOW__CORE__LOAD_EXAMPLES="False",
+    AIRFLOW__CORE__UNIT_TEST_MODE="False",
+    AIRFLOW__CORE__DAGS_FOLDER=os.path.join(os.path.dirname(os.path.dirname(__file__)), "dags"),
+    AIRFLOW__LOGGING__LOGGING_LEVEL="INFO",
+)

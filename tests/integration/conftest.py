@@ -1,0 +1,143 @@
+"""Real parts: an org behind a socket, a mongod, an Airflow database."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from pymongo import MongoClient
+
+from airflow_provider_salesforce_export.export.manifest import publish
+from airflow_provider_salesforce_export.export.page import export_segments
+from airflow_provider_salesforce_export.export.plan import Request, make_plan
+from airflow_provider_salesforce_export.key_collection.collection import Account, KeyCollection
+from airflow_provider_salesforce_export.key_collection.stored_token import StoredToken
+from airflow_provider_salesforce_export.object_types import CONTACTS
+from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
+from airflow_provider_salesforce_export.salesforce.oauth import RefreshTokenGrant, TokenEndpoint
+from airflow_provider_salesforce_export.salesforce.soql import Query
+from airflow_provider_salesforce_export.sandbox import SandboxServer, SandboxSettings
+from airflow_provider_salesforce_export.sandbox.mongod import running_mongod
+
+NOW = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc)
+
+
+@pytest.fixture(scope="session")
+def mongo_uri():
+    with running_mongod() as uri:
+        yield uri
+
+
+@pytest.fixture
+def database(mongo_uri):
+    """A MongoDB database of the test's own."""
+    with MongoClient(mongo_uri, tz_aware=True) as client:
+        name = f"test_{uuid4().hex}"
+        yield client[name]
+        client.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+def airflow_database():
+    """Airflow's metadata database, in the AIRFLOW_HOME of the tests."""
+    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+
+
+@pytest.fixture
+def start_org():
+    """Start orgs with settings of the test's choice; they stop when it ends."""
+    with ExitStack() as stack:
+
+        def start(**settings):
+            settings = {"contacts": 0, "deals": 0, "notes": 0, "now": NOW} | settings
+            return stack.enter_context(SandboxServer(SandboxSettings(**settings)))
+
+        yield start
+
+
+@pytest.fixture
+def keys(database):
+    return KeyCollection(database["integrations.salesforce.key"])
+
+
+@pytest.fixture
+def log_in(keys):
+    """Store a key, as a login would have; return the account."""
+
+    def log_in(server):
+        account = Account(server.settings.client_id, server.url.partition("://")[2])
+        keys.save(account, server.org.issue_token(), replacing=None)
+        return account
+
+    return log_in
+
+
+@pytest.fixture
+def client_of(keys, log_in):
+    """Return a client of an org, which takes its token from the key collection."""
+
+    def client_of(server, **options):
+        endpoint = TokenEndpoint(server.url, server.settings.client_id, server.settings.client_secret)
+        return SalesforceClient(StoredToken(keys, log_in(server), endpoint, RefreshTokenGrant()), **options)
+
+    return client_of
+
+
+@pytest.fixture
+def connections(mongo_uri, database, log_in, monkeypatch, tmp_path):
+    """Tell Airflow of an org and of the MongoDB with its key."""
+
+    def connections(server, **extra):
+        log_in(server)
+        settings = server.settings
+        org = {
+            "conn_type": "salesforce_export",
+            "host": server.url,
+            "login": settings.client_id,
+            "password": settings.client_secret,
+            "extra": {"key_database": database.name, **extra},
+        }
+        monkeypatch.setenv("AIRFLOW_CONN_SALESFORCE_EXPORT_DEFAULT", json.dumps(org))
+        monkeypatch.setenv("AIRFLOW_CONN_MONGO_DEFAULT", mongo_uri.replace("mongodb://", "mongo://"))
+
+    return connections
+
+
+class Export:
+    """What lies in the folder of an export, as a careful reader reads it."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.manifest = json.loads((self.folder / "manifest.json").read_bytes())
+        self.pages = [json.loads((self.folder / page["file"]).read_bytes()) for page in self.manifest["pages"]]
+        self.ids = [record["Id"] for page in self.pages for record in page["data"]]
+        self.files = sorted(os.listdir(self.folder))
+
+    def holds_exactly(self, ids):
+        return Counter(self.ids) == Counter(dict.fromkeys(ids, 1))
+
+
+def ids_in(server, sobject="Contact", *, deleted=False):
+    """Ask the org's own database which records there are."""
+    condition = "" if deleted else "WHERE IsDeleted = 0"
+    with server.org.store.reading() as connection:
+        return [row[0] for row in connection.execute(f'SELECT Id FROM "{sobject}" {condition}')]
+
+
+def request_for(object_type=CONTACTS, *, page_size=2000, pagination="auto", include_deleted=False):
+    query = Query(object_type.sobject, object_type.all_fields).where(object_type.where)
+    return Request(object_type.name, query, include_deleted, page_size, pagination)
+
+
+def run_export(client, request, folder, *, threads=4, readers=4):
+    """Export without Airflow; return what lies in the folder."""
+    plan = make_plan(client, request, readers=readers)
+    pages = export_segments(client, plan, folder, threads=threads, attempt=1)
+    publish(folder, plan, pages, api_calls=client.usage.calls)
+    return Export(folder)

@@ -1,0 +1,315 @@
+"""Plan, pages and manifest against an org over HTTP."""
+
+import hashlib
+import json
+
+import pytest
+
+from airflow_provider_salesforce_export import DEALS, NOTES
+from airflow_provider_salesforce_export.exceptions import (
+    DestinationError,
+    IncompleteResponseError,
+    InconsistentPagesError,
+    PaginationError,
+    QueryError,
+)
+from airflow_provider_salesforce_export.export.manifest import publish
+from airflow_provider_salesforce_export.export.page import export_segments
+from airflow_provider_salesforce_export.export.plan import make_plan
+from tests.integration.conftest import ids_in, request_for, run_export
+
+
+@pytest.mark.parametrize("contacts", [1, 2000, 2001, 4000, 4001])
+def test_every_row_is_exported_once(start_org, client_of, tmp_path, contacts):
+    server = start_org(contacts=contacts)
+
+    export = run_export(client_of(server), request_for(), tmp_path)
+
+    assert export.holds_exactly(ids_in(server))
+    assert export.manifest["rows"] == export.manifest["count"] == contacts
+    assert export.manifest["pagination"] == ("offset" if contacts <= 2000 else "range")
+
+
+@pytest.mark.parametrize(
+    ("page_size", "contacts"), [(1, 7), (7, 100), (200, 1000), (1000, 2000), (2000, 2000), (200, 4321), (7, 2100)]
+)
+def test_every_page_size(start_org, client_of, tmp_path, page_size, contacts):
+    server = start_org(contacts=contacts)
+
+    export = run_export(client_of(server), request_for(page_size=page_size), tmp_path)
+
+    assert export.holds_exactly(ids_in(server))
+    assert all(len(page["data"]) <= page_size for page in export.pages)
+
+
+@pytest.mark.parametrize("pagination", ["offset", "range"])
+def test_each_pagination_can_be_asked_for(start_org, client_of, tmp_path, pagination):
+    server = start_org(contacts=4000)
+
+    export = run_export(client_of(server), request_for(pagination=pagination), tmp_path)
+
+    assert export.manifest["pagination"] == pagination
+    assert export.holds_exactly(ids_in(server))
+
+
+def test_offset_pages_are_refused_where_salesforce_would_refuse_them(start_org, client_of, tmp_path):
+    client = client_of(start_org(contacts=4001))
+
+    with pytest.raises(PaginationError, match=r"4001 rows.*OFFSET 4000.*above 2000.*'auto' or 'range'"):
+        make_plan(client, request_for(pagination="offset"), readers=4)
+
+
+def test_the_envelope_is_that_of_the_replaced_service(start_org, client_of, tmp_path):
+    server = start_org(contacts=25)
+
+    export = run_export(client_of(server), request_for(page_size=10), tmp_path)
+
+    assert [page["pagination"] for page in export.pages] == [
+        {"page": 1, "per_page": 10, "total": 25, "total_pages": 3, "next_page": 2, "prev_page": None, "offsetValue": 0},
+        {"page": 2, "per_page": 10, "total": 25, "total_pages": 3, "next_page": 3, "prev_page": 1, "offsetValue": 10},
+        {
+            "page": 3,
+            "per_page": 10,
+            "total": 25,
+            "total_pages": 3,
+            "next_page": None,
+            "prev_page": 2,
+            "offsetValue": 20,
+        },
+    ]
+    for page in export.pages:
+        assert list(page) == ["success", "message", "data", "pagination"]
+        assert (page["success"], page["message"]) == (True, "SUCCESS")
+
+
+def test_pages_of_ranges_are_numbered_over_the_whole_object(start_org, client_of, tmp_path):
+    server = start_org(contacts=5000)
+
+    export = run_export(client_of(server), request_for(page_size=300), tmp_path)
+
+    numbers = [page["pagination"] for page in export.pages]
+    assert [number["page"] for number in numbers] == list(range(1, len(numbers) + 1))
+    assert {number["total_pages"] for number in numbers} == {len(numbers)}
+    offset = 0
+    for number, page in zip(numbers, export.pages, strict=True):
+        assert number["offsetValue"] == offset
+        offset += len(page["data"])
+
+
+@pytest.mark.parametrize("object_type", [DEALS, NOTES])
+def test_records_are_as_salesforce_sent_them_without_attributes(start_org, client_of, tmp_path, object_type):
+    server = start_org(deals=30, notes=30)
+    client = client_of(server)
+
+    export = run_export(client, request_for(object_type), tmp_path)
+
+    (sent,) = client.query(request_for(object_type).query.select())
+    for record in sent:
+        for value in (record, *record.values()):
+            if isinstance(value, dict):
+                value.pop("attributes", None)
+    assert export.pages[0]["data"] == sent
+    assert isinstance(sent[0]["Owner"], dict)
+
+
+def test_the_recycle_bin_is_exported_when_asked_for(start_org, client_of, tmp_path):
+    server = start_org(contacts=500)
+
+    export = run_export(client_of(server), request_for(include_deleted=True), tmp_path)
+
+    assert export.holds_exactly(ids_in(server, deleted=True))
+    assert len(export.ids) > 500
+
+
+@pytest.mark.parametrize("batch_size", [200, 999])
+def test_batches_smaller_than_a_page_are_followed(start_org, client_of, tmp_path, batch_size):
+    server = start_org(contacts=4321, batch_size=batch_size)
+
+    assert run_export(client_of(server), request_for(), tmp_path).holds_exactly(ids_in(server))
+
+
+def test_the_manifest_names_every_file_with_its_sums(start_org, client_of, tmp_path):
+    server = start_org(contacts=4321)
+
+    export = run_export(client_of(server), request_for(), tmp_path)
+
+    assert export.files == sorted(["manifest.json", *(page["file"] for page in export.manifest["pages"])])
+    for page, content in zip(export.manifest["pages"], export.pages, strict=True):
+        raw = (tmp_path / page["file"]).read_bytes()
+        assert (page["bytes"], page["sha256"]) == (len(raw), hashlib.sha256(raw).hexdigest())
+        assert page["rows"] == len(content["data"])
+        assert (page["first_id"], page["last_id"]) == (content["data"][0]["Id"], content["data"][-1]["Id"])
+    assert export.manifest["bytes"] == sum(page["bytes"] for page in export.manifest["pages"])
+    assert export.manifest["soql"].startswith("SELECT Id, Name, Account.Name, Title")
+    assert export.manifest["api_calls"] == server.org.api_calls
+
+
+def test_no_rows_still_give_a_manifest(start_org, client_of, tmp_path):
+    export = run_export(client_of(start_org()), request_for(), tmp_path)
+
+    assert export.files == ["manifest.json"]
+    assert (export.manifest["rows"], export.manifest["pages"]) == (0, [])
+
+
+def test_a_401_in_the_middle_of_pages_is_not_seen_in_the_result(start_org, client_of, tmp_path, keys):
+    server = start_org(contacts=9000, rotate_refresh_tokens=True)
+    client = client_of(server)
+    server.org.expire_tokens_after(9)
+
+    export = run_export(client, request_for(page_size=500), tmp_path)
+
+    assert export.holds_exactly(ids_in(server))
+    assert server.org.token_calls == 1
+    assert 401 in [call.status for call in server.org.calls]
+
+
+def test_a_second_export_replaces_the_first_and_sweeps_it(start_org, client_of, tmp_path):
+    server = start_org(contacts=3000)
+    client = client_of(server)
+    first = run_export(client, request_for(), tmp_path)
+    server.org.insert("Contact", LastName="New")
+
+    second = run_export(client, request_for(), tmp_path)
+
+    assert second.holds_exactly(ids_in(server))
+    assert not set(first.files) & set(second.files) - {"manifest.json"}
+
+
+def test_rows_that_came_after_the_count_are_read_too(start_org, client_of, tmp_path):
+    server = start_org(contacts=2000)
+    client = client_of(server)
+    plan = make_plan(client, request_for(page_size=500), readers=4)
+    for number in range(700):
+        server.org.insert("Contact", LastName=f"New {number}")
+
+    pages = export_segments(client, plan, tmp_path, threads=2, attempt=1)
+    manifest = publish(tmp_path, plan, pages, api_calls=0)
+
+    assert (manifest["count"], manifest["rows"]) == (2000, 2700)
+    assert [page["rows"] for page in manifest["pages"]] == [500, 500, 500, 500, 500, 200]
+
+
+@pytest.mark.parametrize("pagination", ["offset", "range"])
+def test_rows_that_are_deleted_between_pages_never_hide_others(start_org, client_of, tmp_path, pagination):
+    """A deleted row shifts all later rows up by one: without the fence, one of them falls between two pages."""
+    server = start_org(contacts=2000)
+    client = client_of(server)
+    existing = sorted(ids_in(server))
+    plan = make_plan(client, request_for(page_size=500, pagination=pagination), readers=4)
+    pages = []
+    for number, segment in enumerate(plan.segments):
+        alone = plan.__class__(**{**plan.__dict__, "segments": (segment,)})
+        pages += export_segments(client, alone, tmp_path, threads=1, attempt=1)
+        server.org.delete("Contact", existing[number])
+
+    if pagination == "range":
+        assert publish(tmp_path, plan, pages, api_calls=0)["rows"] == 2000
+    else:
+        with pytest.raises(InconsistentPagesError, match="gap before page 2"):
+            publish(tmp_path, plan, pages, api_calls=0)
+        assert not (tmp_path / "manifest.json").exists()
+
+
+def test_rows_that_come_between_pages_never_double_others(start_org, client_of, tmp_path):
+    server = start_org(contacts=2000)
+    client = client_of(server)
+    existing = sorted(ids_in(server))
+    server.org.delete("Contact", existing[3])
+    plan = make_plan(client, request_for(page_size=500), readers=4)
+    first, *others = plan.segments
+    alone = plan.__class__(**{**plan.__dict__, "segments": (first,)})
+    rest = plan.__class__(**{**plan.__dict__, "segments": tuple(others)})
+    pages = export_segments(client, alone, tmp_path, threads=1, attempt=1)
+    server.org.undelete("Contact", existing[3])
+    pages += export_segments(client, rest, tmp_path, threads=1, attempt=1)
+
+    with pytest.raises(InconsistentPagesError, match=r"page 2 begins at Id .*inside the page before"):
+        publish(tmp_path, plan, pages, api_calls=0)
+
+
+def test_a_missing_page_is_never_published(start_org, client_of, tmp_path):
+    client = client_of(start_org(contacts=1000))
+    plan = make_plan(client, request_for(page_size=250), readers=4)
+    pages = export_segments(client, plan, tmp_path, threads=4, attempt=1)
+
+    for missing in range(4):
+        with pytest.raises(InconsistentPagesError, match="gap"):
+            publish(tmp_path, plan, [page for page in pages if page is not pages[missing]], api_calls=0)
+
+
+@pytest.mark.parametrize("damage", ["delete", "cut"])
+def test_a_page_that_is_not_there_as_written_is_never_published(start_org, client_of, tmp_path, damage):
+    client = client_of(start_org(contacts=1000))
+    plan = make_plan(client, request_for(page_size=250), readers=4)
+    pages = export_segments(client, plan, tmp_path, threads=4, attempt=1)
+    file = tmp_path / pages[2]["file"]
+    file.unlink() if damage == "delete" else file.write_bytes(file.read_bytes()[:100])
+
+    with pytest.raises(DestinationError, match=pages[2]["file"]):
+        publish(tmp_path, plan, pages, api_calls=0)
+    assert not (tmp_path / "manifest.json").exists()
+
+
+def test_a_later_try_does_not_touch_the_files_of_an_earlier_one(start_org, client_of, tmp_path):
+    client = client_of(start_org(contacts=1000))
+    plan = make_plan(client, request_for(page_size=250), readers=4)
+    first = export_segments(client, plan, tmp_path, threads=4, attempt=1)
+    second = export_segments(client, plan, tmp_path, threads=4, attempt=2)
+
+    assert not {page["file"] for page in first} & {page["file"] for page in second}
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"truncate": 5000},
+        {"status": 200, "body": "<html>Maintenance</html>", "headers": {"Content-Type": "text/html"}},
+        {"status": 503},
+    ],
+)
+def test_a_passing_failure_is_repeated_and_leaves_no_trace(start_org, client_of, tmp_path, fault):
+    server = start_org(contacts=3000)
+    client = client_of(server)
+    server.org.fail_next(times=2, after=6, path_pattern="/query", **fault)
+
+    assert run_export(client, request_for(), tmp_path).holds_exactly(ids_in(server))
+
+
+def test_a_body_that_stays_broken_is_never_written(start_org, client_of, tmp_path):
+    server = start_org(contacts=100)
+    client = client_of(server)
+    plan = make_plan(client, request_for(), readers=4)
+    server.org.fail_next(times=20, truncate=5000, path_pattern="/query")
+
+    with pytest.raises(IncompleteResponseError):
+        export_segments(client, plan, tmp_path, threads=1, attempt=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_field_that_the_user_may_not_see_is_named(start_org, client_of, tmp_path):
+    client = client_of(start_org(contacts=10, hidden_fields=("Contact.Email",)))
+
+    with pytest.raises(QueryError, match=r"Email.*field-level security"):
+        run_export(client, request_for(), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_destination_that_cannot_be_written_says_so(start_org, client_of, tmp_path):
+    client = client_of(start_org(contacts=10))
+    plan = make_plan(client, request_for(), readers=4)
+
+    with pytest.raises(DestinationError, match=r"no-such-folder.*cannot be written.*rights of the Airflow workers"):
+        export_segments(client, plan, tmp_path / "no-such-folder", threads=1, attempt=1)
+
+
+def test_values_survive(start_org, client_of, tmp_path):
+    server = start_org()
+    names = ["O'Brien", 'the "Rock"', "back\\slash", "Zoë 東京 😀", "line\nbreak", "<&>", "{{ jinja }}"]
+    for name in names:
+        server.org.insert("Contact", LastName=name)
+
+    export = run_export(client_of(server), request_for(), tmp_path)
+
+    assert [record["Name"] for record in export.pages[0]["data"]] == names
+    raw = (tmp_path / export.manifest["pages"][0]["file"]).read_text(encoding="utf-8")
+    assert json.loads(raw)["data"][0]["Phone"] is None

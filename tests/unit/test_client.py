@@ -1,0 +1,208 @@
+import gzip
+import json
+import re
+
+import pytest
+import requests
+import responses
+
+from airflow_provider_salesforce_export import exceptions
+from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
+
+ORG = "https://acme.my.salesforce.com"
+QUERY = f"{ORG}/services/data/v62.0/query"
+EXPIRED = [{"message": "Session expired or invalid", "errorCode": "INVALID_SESSION_ID"}]
+
+
+class Tokens:
+    """A token source that counts its renewals."""
+
+    def __init__(self, instance_url=ORG):
+        self.token = {"access_token": "token-0", "instance_url": ORG}
+        self.renewed_on = instance_url
+        self.renewals = 0
+
+    def current(self):
+        return self.token
+
+    def renew(self, rejected):
+        assert rejected is self.token
+        self.renewals += 1
+        self.token = {"access_token": f"token-{self.renewals}", "instance_url": self.renewed_on}
+        return self.token
+
+
+@pytest.fixture
+def tokens():
+    return Tokens()
+
+
+@pytest.fixture
+def client(tokens, monkeypatch):
+    monkeypatch.setattr(SalesforceClient._get.retry, "sleep", lambda seconds: None)
+    return SalesforceClient(tokens)
+
+
+def records(*ids):
+    return [{"attributes": {"type": "Contact"}, "Id": record_id} for record_id in ids]
+
+
+def test_a_count(client, http):
+    http.get(QUERY, json={"totalSize": 12345, "done": True, "records": []})
+
+    assert client.count("SELECT COUNT() FROM Contact") == 12345
+
+
+def test_the_query_travels_whole(client, http):
+    soql = "SELECT Id FROM Contact WHERE Name = 'Müller & Söhne +#' AND CreatedDate > 2026-01-01T00:00:00Z"
+    http.get(
+        QUERY,
+        json={"totalSize": 0, "done": True, "records": []},
+        match=[responses.matchers.query_param_matcher({"q": soql})],
+    )
+
+    assert list(client.query(soql)) == [[]]
+
+
+def test_deleted_records_are_read_from_query_all(client, http):
+    http.get(f"{ORG}/services/data/v62.0/queryAll", json={"totalSize": 1, "done": True, "records": records("1")})
+
+    assert list(client.query("SELECT Id FROM Contact", include_deleted=True)) == [records("1")]
+
+
+def test_a_query_follows_its_batches(client, http):
+    http.get(QUERY, json={"totalSize": 3, "done": False, "records": records("1", "2"), "nextRecordsUrl": "/more-2"})
+    http.get(f"{ORG}/more-2", json={"totalSize": 3, "done": True, "records": records("3")})
+
+    assert list(client.query("SELECT Id FROM Contact")) == [records("1", "2"), records("3")]
+    assert client.usage.calls == 2
+
+
+def test_fewer_records_than_announced_are_an_error(client, http):
+    http.get(QUERY, json={"totalSize": 3, "done": True, "records": records("1", "2")})
+
+    with pytest.raises(exceptions.IncompleteResponseError, match="holds 2 records where it announced 3"):
+        list(client.query("SELECT Id FROM Contact"))
+
+
+def test_a_401_renews_the_token_and_repeats_the_request(client, tokens, http):
+    http.get(QUERY, status=401, json=EXPIRED)
+    http.get(QUERY, json={"totalSize": 1, "done": True, "records": []})
+
+    assert client.count("SELECT COUNT() FROM Contact") == 1
+    assert tokens.renewals == 1
+    assert [call.request.headers["Authorization"] for call in http.calls] == ["Bearer token-0", "Bearer token-1"]
+    assert client.usage.calls == 2
+
+
+def test_a_renewed_token_may_name_another_instance(monkeypatch, http):
+    tokens = Tokens(instance_url="https://moved.my.salesforce.com")
+    http.get(QUERY, status=401, json=EXPIRED)
+    http.get(
+        "https://moved.my.salesforce.com/services/data/v62.0/query", json={"totalSize": 1, "done": True, "records": []}
+    )
+
+    assert SalesforceClient(tokens).count("SELECT COUNT() FROM Contact") == 1
+
+
+def test_a_401_on_a_fresh_token_is_no_loop(client, tokens, http):
+    http.get(QUERY, status=401, json=EXPIRED)
+    http.get(QUERY, status=401, json=EXPIRED)
+
+    with pytest.raises(exceptions.SessionRejectedError, match=r"locked to another IP address.*frozen.*API access"):
+        client.count("SELECT COUNT() FROM Contact")
+    assert tokens.renewals == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "error_code", "kind", "advice"),
+    [
+        (400, "MALFORMED_QUERY", exceptions.QueryError, "Correct the fields"),
+        (400, "INVALID_FIELD", exceptions.QueryError, "field-level security"),
+        (400, "INVALID_TYPE", exceptions.QueryError, "sObject does not exist"),
+        (400, "NUMBER_OUTSIDE_VALID_RANGE", exceptions.QueryError, "pagination='auto'"),
+        (403, "REQUEST_LIMIT_EXCEEDED", exceptions.RequestLimitError, "quota"),
+        (403, "API_DISABLED_FOR_ORG", exceptions.AuthenticationError, "Salesforce admin"),
+        (400, "SOMETHING_NEW", exceptions.SalesforceError, "SOMETHING_NEW"),
+    ],
+)
+def test_each_error_of_salesforce_says_who_mends_it(client, http, status, error_code, kind, advice):
+    http.get(QUERY, status=status, json=[{"message": "No such column 'X'", "errorCode": error_code}])
+
+    with pytest.raises(kind, match=advice) as caught:
+        client.count("SELECT COUNT() FROM Contact")
+    assert "No such column 'X'" in str(caught.value)
+    assert (caught.value.error_code, caught.value.status_code) == (error_code, status)
+
+
+def test_a_retired_version_says_which_there_are(client, http):
+    http.get(QUERY, status=410, json=[{"message": "retired", "errorCode": "UNSUPPORTED_API_VERSION"}])
+    http.get(f"{ORG}/services/data/", json=[{"version": "65.0"}, {"version": "66.0"}])
+
+    with pytest.raises(exceptions.ApiVersionError, match=r"no API version 62\.0; it has 65\.0 to 66\.0"):
+        client.count("SELECT COUNT() FROM Contact")
+
+
+def test_something_else_not_found_is_not_blamed_on_the_version(client, http):
+    http.get(QUERY, status=404, json=[{"message": "gone", "errorCode": "NOT_FOUND"}])
+    http.get(f"{ORG}/services/data/", json=[{"version": "62.0"}])
+
+    with pytest.raises(exceptions.SalesforceError, match="gone") as caught:
+        client.count("SELECT COUNT() FROM Contact")
+    assert not isinstance(caught.value, exceptions.ApiVersionError)
+
+
+@pytest.mark.parametrize("body", ["[]", '{"totalSize": 3}'])
+def test_a_reply_of_another_form_is_never_used(client, http, body):
+    http.get(QUERY, body=body)
+
+    with pytest.raises(exceptions.IncompleteResponseError):
+        list(client.query("SELECT Id FROM Contact"))
+
+
+@pytest.mark.parametrize("body", ["<html>maintenance</html>", '{"totalSize": 3, "do'])
+def test_a_reply_that_is_not_json_is_asked_for_again_and_never_used(client, http, body):
+    for _ in range(3):
+        http.get(QUERY, body=body)
+
+    with pytest.raises(exceptions.IncompleteResponseError):
+        list(client.query("SELECT Id FROM Contact"))
+
+
+def test_a_body_cut_short_once_does_no_harm(client, http):
+    http.get(QUERY, body=requests.exceptions.ChunkedEncodingError("IncompleteRead"))
+    http.get(QUERY, json={"totalSize": 1, "done": True, "records": records("1")})
+
+    assert list(client.query("SELECT Id FROM Contact")) == [records("1")]
+
+
+def test_silence_is_an_error_that_names_the_host_and_not_the_query(client, http):
+    http.get(QUERY, body=requests.exceptions.ReadTimeout())
+
+    with pytest.raises(exceptions.SalesforceUnavailableError, match=re.escape("acme.my.salesforce.com")) as caught:
+        client.count("SELECT COUNT() FROM Contact WHERE Email = 'secret'")
+    assert "secret" not in str(caught.value)
+
+
+def test_usage_of_the_org_is_read_from_every_reply(client, http):
+    http.get(
+        QUERY,
+        json={"totalSize": 1, "done": True, "records": []},
+        headers={"Sforce-Limit-Info": "api-usage=18/5000"},
+    )
+    client.count("SELECT COUNT() FROM Contact")
+
+    assert (client.usage.used, client.usage.limit) == (18, 5000)
+
+
+def test_replies_may_be_compressed_and_the_client_says_who_it_is(client, http):
+    http.get(
+        QUERY,
+        body=gzip.compress(json.dumps({"totalSize": 7, "done": True, "records": []}).encode()),
+        headers={"Content-Encoding": "gzip"},
+    )
+
+    assert client.count("SELECT COUNT() FROM Contact") == 7
+    headers = http.calls[0].request.headers
+    assert headers["User-Agent"].startswith("airflow-provider-salesforce-export/0.1.0 ")
+    assert "gzip" in headers["Accept-Encoding"]

@@ -1,0 +1,69 @@
+import pytest
+
+from airflow_provider_salesforce_export import CONTACTS, ObjectType
+from airflow_provider_salesforce_export.exceptions import ConfigurationError, UnknownObjectTypeError
+from airflow_provider_salesforce_export.object_types import resolve_object_type
+
+
+def test_a_name_of_the_catalogue_becomes_its_object_type():
+    assert resolve_object_type("contacts") is CONTACTS
+
+
+def test_an_object_type_of_ones_own_stays_as_it_is():
+    invoices = ObjectType("invoices", "Invoice__c", ("Name", "Total__c"))
+
+    assert resolve_object_type(invoices) is invoices
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(UnknownObjectTypeError, match=r"'contact'.*contacts, deals, notes"):
+        resolve_object_type("contact")
+
+
+def test_id_and_cursor_are_always_read_and_never_twice():
+    object_type = ObjectType("users", "User", ("id", "Name", "SystemModstamp"))
+
+    assert object_type.all_fields == ("id", "Name", "SystemModstamp")
+    assert CONTACTS.all_fields[0] == "Id"
+    assert CONTACTS.all_fields[-1] == "SystemModstamp"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"name": "../up", "sobject": "Contact", "fields": ("Name",)},
+        {"name": "a/b", "sobject": "Contact", "fields": ("Name",)},
+        {"name": "contacts", "sobject": "Contact WHERE", "fields": ("Name",)},
+        {"name": "contacts", "sobject": "Contact", "fields": ("Name FROM User",)},
+        {"name": "contacts", "sobject": "Contact", "fields": "Name"},
+        {"name": "contacts", "sobject": "Contact", "fields": ("Name",), "cursor_field": "x y"},
+    ],
+)
+def test_what_salesforce_could_not_know_is_refused(arguments):
+    with pytest.raises(ConfigurationError):
+        ObjectType(**arguments)
+
+
+def test_a_query_becomes_an_object_type():
+    object_type = ObjectType.from_soql(
+        "vips", "select Id, Account.Name\nfrom Contact where Title = 'Head of FROM and LIMIT' AND Email != null"
+    )
+
+    assert object_type.sobject == "Contact"
+    assert object_type.fields == ("Id", "Account.Name")
+    assert object_type.where == "Title = 'Head of FROM and LIMIT' AND Email != null"
+
+
+@pytest.mark.parametrize(
+    ("soql", "named"),
+    [
+        ("SELECT Id FROM Contact ORDER BY Name", "ORDER BY"),
+        ("SELECT Id FROM Contact LIMIT 5", "SELECT"),
+        ("SELECT Id FROM Contact WHERE Name != null LIMIT 5", "LIMIT"),
+        ("SELECT Id, (SELECT Id FROM Cases) FROM Account", "field path"),
+        ("DELETE FROM Contact", "SELECT"),
+    ],
+)
+def test_a_query_that_orders_or_cuts_is_refused(soql, named):
+    with pytest.raises(ConfigurationError, match=named):
+        ObjectType.from_soql("vips", soql)
