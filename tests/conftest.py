@@ -8,6 +8,6 @@ os.environ.update(
     AIRFLOW_HOME=AIRFLOW_HOME,
     AIRFLOW__CORE__LOAD_EXAMPLES="False",
     AIRFLOW__CORE__UNIT_TEST_MODE="False",
-    AIRFLOW__CORE__DAGS_FOLDER=os.path.join(os.path.dirname(os.path.dirname(__file__)), "dags"),
+    AIRFLOW__CORE__DAGS_FOLDER=tempfile.mkdtemp(dir=AIRFLOW_HOME),
     AIRFLOW__LOGGING__LOGGING_LEVEL="INFO",
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from airflow.providers.common.compat.sdk import AirflowException, BaseHook
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
-from airflow_provider_salesforce_export.exceptions import SalesforceExportError
+from airflow_provider_salesforce_export.exceptions import ConfigurationError, SalesforceExportError
 from airflow_provider_salesforce_export.hooks.connection import ConnectionSettings
 
 if TYPE_CHECKING:
@@ -21,7 +23,8 @@ class SalesforceExportHook(BaseHook):
     """
     Talk to one Salesforce org, with a token that is kept in MongoDB and renewed after a 401.
 
-    Nothing is read or opened before it is needed. See the README for the fields of the connection.
+    Nothing is read or opened before it is needed; leaving its ``with`` block closes what was. See the README for the
+    fields of the connection.
 
     :param salesforce_conn_id: An Airflow connection of type ``salesforce_export``.
     :param pool_size: How many HTTP connections are kept open: as many as threads share the client.
@@ -36,6 +39,17 @@ class SalesforceExportHook(BaseHook):
         super().__init__()
         self.salesforce_conn_id = salesforce_conn_id
         self.pool_size = pool_size
+        self._opened = ExitStack()
+
+    def __enter__(self) -> SalesforceExportHook:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections to Salesforce and to MongoDB."""
+        self._opened.close()
 
     @cached_property
     def settings(self) -> ConnectionSettings:
@@ -44,7 +58,9 @@ class SalesforceExportHook(BaseHook):
 
         :raises ConfigurationError: A field of it is missing or wrong.
         """
-        return ConnectionSettings.from_connection(self.get_connection(self.salesforce_conn_id))
+        with _named(self.salesforce_conn_id, self.conn_type):
+            connection = self.get_connection(self.salesforce_conn_id)
+        return ConnectionSettings.from_connection(connection)
 
     @cached_property
     def account(self) -> Account:
@@ -64,10 +80,12 @@ class SalesforceExportHook(BaseHook):
             KeyCollection,
         )
 
-        mongo = MongoHook(self.settings.mongo_conn_id)
+        with _named(self.settings.mongo_conn_id, MongoHook.conn_type):
+            mongo = MongoHook(self.settings.mongo_conn_id)
         mongo.extras.setdefault("serverSelectionTimeoutMS", _MONGO_TIMEOUT)
         database = self.settings.key_database or mongo.connection.schema or DEFAULT_DATABASE
         collection = self.settings.key_collection or DEFAULT_COLLECTION
+        self._opened.callback(mongo.get_conn().close)
         return KeyCollection(mongo.get_collection(collection, database))
 
     @cached_property
@@ -89,13 +107,15 @@ class SalesforceExportHook(BaseHook):
             settings.auth_timeout,
             settings.proxies,
         )
-        return SalesforceClient(
+        client = SalesforceClient(
             StoredToken(self.keys, self.account, endpoint, settings.grant()),
             api_version=settings.api_version or DEFAULT_API_VERSION,
             timeout=(settings.auth_timeout, settings.timeout),
             proxies=settings.proxies,
             pool_size=self.pool_size,
         )
+        self._opened.callback(client.close)
+        return client
 
     def get_conn(self) -> SalesforceClient:
         """Return the client of the org: Airflow's name for :attr:`client`."""
@@ -110,10 +130,22 @@ class SalesforceExportHook(BaseHook):
         try:
             user = self.client.user_info()
             quota = self.client.limits()["DailyApiRequests"]
-        except (SalesforceExportError, AirflowException) as error:
+        except SalesforceExportError as error:
             return False, str(error)
         return True, (
             f"Connected to {self.client.instance_url} (org {user['organization_id']}) as "
             f"{user['preferred_username']}, API version {self.client.api_version}, "
             f"{quota['Remaining']} of {quota['Max']} API calls left today."
         )
+
+
+@contextmanager
+def _named(conn_id: str, conn_type: str) -> Iterator[None]:
+    """Say what kind of connection is missing, and where it is made."""
+    try:
+        yield
+    except AirflowNotFoundException:
+        raise ConfigurationError(
+            f"There is no Airflow connection {conn_id!r}. An Airflow admin creates it, with type {conn_type!r}, under "
+            f"Admin > Connections or as AIRFLOW_CONN_{conn_id.upper()}."
+        ) from None

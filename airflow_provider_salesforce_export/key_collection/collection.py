@@ -161,7 +161,7 @@ def _mongo_errors() -> Iterator[None]:
     try:
         yield
     except ConnectionFailure as error:
-        cause = str(error).partition(", Timeout:")[0]
+        cause = str(error).partition(" (configured timeouts:")[0]
         raise KeyCollectionUnavailableError(
             f"MongoDB, which keeps the Salesforce keys, does not answer: {cause}. "
             "Check the MongoDB connection of Airflow (mongo_conn_id), or ask who runs that MongoDB."

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.destination import Folder
     from airflow_provider_salesforce_export.export.plan import Plan, Request
     from airflow_provider_salesforce_export.export.window import Window
+    from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
 MODES = ("full", "incremental")
 PAGINATIONS = ("auto", "offset", "range")
@@ -99,12 +100,12 @@ class ExportOperatorBase(BaseOperator):
             if not arguments.is_template(getattr(self, name)):
                 self._argument(name)
 
-    def plan(self, context: Context, hook: SalesforceExportHook, *, readers: int) -> tuple[Plan, Folder]:
+    def plan(self, context: Context, client: SalesforceClient, *, readers: int) -> tuple[Plan, Folder]:
         """
         Count the rows, plan the pages, and make the folder that they go to.
 
         :param context: The task's context.
-        :param hook: The org.
+        :param client: The org.
         :param readers: How many threads will read at once, over all tasks.
         """
         from airflow_provider_salesforce_export.export.destination import prepare
@@ -114,7 +115,7 @@ class ExportOperatorBase(BaseOperator):
         folder = self._folder(context, window)
         self.log.info("Destination: %s", folder)
         prepare(folder)
-        return make_plan(hook.client, self._request(window), readers=readers), folder
+        return make_plan(client, self._request(window), readers=readers), folder
 
     def _argument(self, name: str) -> Any:
         return _PARSERS[name](getattr(self, name))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
 from airflow_provider_salesforce_export.operators import arguments
 from airflow_provider_salesforce_export.operators.base import ExportOperatorBase
+from airflow_provider_salesforce_export.operators.errors import clear_errors
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -34,12 +35,13 @@ class SalesforceExportCountOperator(ExportOperatorBase):
 
         :param context: The task's context.
         """
-        hook = SalesforceExportHook(self.salesforce_conn_id)
-        plan, folder = self.plan(context, hook, readers=self.max_page_tasks * self.concurrency)
+        with clear_errors(), SalesforceExportHook(self.salesforce_conn_id) as hook:
+            plan, folder = self.plan(context, hook.client, readers=self.max_page_tasks * self.concurrency)
+            api_calls = hook.client.usage.calls
         shared = plan.to_dict() | {
             "folder": str(folder),
             "destination_conn_id": self.destination_conn_id,
-            "api_calls": hook.client.usage.calls,
+            "api_calls": api_calls,
         }
         context["ti"].xcom_push(key="plan", value=shared)
         return plan.tasks(self.max_page_tasks)

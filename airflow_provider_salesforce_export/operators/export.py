@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
 from airflow_provider_salesforce_export.operators.base import ExportOperatorBase
+from airflow_provider_salesforce_export.operators.errors import clear_errors
 from airflow_provider_salesforce_export.operators.publish import summary
 
 if TYPE_CHECKING:
@@ -28,7 +29,8 @@ class SalesforceExportOperator(ExportOperatorBase):
         from airflow_provider_salesforce_export.export.manifest import publish
         from airflow_provider_salesforce_export.export.page import export_segments
 
-        hook = SalesforceExportHook(self.salesforce_conn_id, pool_size=self.concurrency)
-        plan, folder = self.plan(context, hook, readers=self.concurrency)
-        pages = export_segments(hook.client, plan, folder, threads=self.concurrency, attempt=context["ti"].try_number)
-        return summary(folder, publish(folder, plan, pages, api_calls=hook.client.usage.calls))
+        with clear_errors(), SalesforceExportHook(self.salesforce_conn_id, pool_size=self.concurrency) as hook:
+            client = hook.client
+            plan, folder = self.plan(context, client, readers=self.concurrency)
+            pages = export_segments(client, plan, folder, threads=self.concurrency, attempt=context["ti"].try_number)
+            return summary(folder, publish(folder, plan, pages, api_calls=client.usage.calls))

@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
-from airflow_provider_salesforce_export.operators.base import (
-    DEFAULT_CONCURRENCY,
-    DEFAULT_CONN_ID,
-    open_folder,
-)
+from airflow_provider_salesforce_export.operators.base import DEFAULT_CONCURRENCY, DEFAULT_CONN_ID, open_folder
+from airflow_provider_salesforce_export.operators.errors import clear_errors
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -55,12 +52,12 @@ class SalesforceExportPagesOperator(BaseOperator):
         from airflow_provider_salesforce_export.export.page import export_segments
         from airflow_provider_salesforce_export.export.plan import Plan
 
-        client = SalesforceExportHook(self.salesforce_conn_id, pool_size=self.concurrency).client
-        pages = export_segments(
-            client,
-            Plan.from_dict(self.plan, self.work["segments"]),
-            open_folder(self.plan["folder"], self.plan["destination_conn_id"]),
-            threads=self.concurrency,
-            attempt=context["ti"].try_number,
-        )
-        return {"api_calls": client.usage.calls, "pages": pages}
+        with clear_errors(), SalesforceExportHook(self.salesforce_conn_id, pool_size=self.concurrency) as hook:
+            pages = export_segments(
+                hook.client,
+                Plan.from_dict(self.plan, self.work["segments"]),
+                open_folder(self.plan["folder"], self.plan["destination_conn_id"]),
+                threads=self.concurrency,
+                attempt=context["ti"].try_number,
+            )
+            return {"api_calls": hook.client.usage.calls, "pages": pages}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseOperator
 
 from airflow_provider_salesforce_export.operators.base import open_folder
+from airflow_provider_salesforce_export.operators.errors import clear_errors
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -44,12 +45,13 @@ class SalesforceExportPublishOperator(BaseOperator):
         # A slice of mapped results comes in one request, iteration in one for each; None where nothing was mapped.
         results = self.results[:] if self.results else []
         folder = open_folder(self.plan["folder"], self.plan["destination_conn_id"])
-        manifest = publish(
-            folder,
-            Plan.from_dict(self.plan),
-            [page for result in results for page in result["pages"]],
-            api_calls=self.plan["api_calls"] + sum(result["api_calls"] for result in results),
-        )
+        with clear_errors():
+            manifest = publish(
+                folder,
+                Plan.from_dict(self.plan),
+                [page for result in results for page in result["pages"]],
+                api_calls=self.plan["api_calls"] + sum(result["api_calls"] for result in results),
+            )
         return summary(folder, manifest)
 
 

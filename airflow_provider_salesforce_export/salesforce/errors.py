@@ -87,4 +87,5 @@ def _first_error(response: requests.Response) -> tuple[str | None, str]:
     first = reply[0] if isinstance(reply, list) and reply else reply
     if not isinstance(first, dict):
         return None, "(a reply of an unknown form)"
-    return first.get("errorCode"), str(first.get("message", ""))[:_MAX_SHOWN]
+    message = " ".join(str(first.get("message", "")).split())  # Salesforce draws a caret below the query, in lines
+    return first.get("errorCode"), message[:_MAX_SHOWN]

@@ -11,6 +11,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from airflow.dag_processing.bundles.manager import DagBundlesManager
+from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+from airflow.sdk import DAG
+from airflow.timetables.interval import CronDataIntervalTimetable
 from pymongo import MongoClient
 
 from airflow_provider_salesforce_export.export.manifest import publish
@@ -47,6 +51,7 @@ def database(mongo_uri):
 def airflow_database():
     """Airflow's metadata database, in the AIRFLOW_HOME of the tests."""
     subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
+    DagBundlesManager().sync_bundles_to_db()
 
 
 @pytest.fixture
@@ -93,7 +98,7 @@ def client_of(keys, log_in):
 def connections(mongo_uri, database, log_in, monkeypatch, tmp_path):
     """Tell Airflow of an org and of the MongoDB with its key."""
 
-    def connections(server, **extra):
+    def connections(server, connection=None, **extra):
         log_in(server)
         settings = server.settings
         org = {
@@ -102,11 +107,35 @@ def connections(mongo_uri, database, log_in, monkeypatch, tmp_path):
             "login": settings.client_id,
             "password": settings.client_secret,
             "extra": {"key_database": database.name, **extra},
-        }
+        } | (connection or {})
         monkeypatch.setenv("AIRFLOW_CONN_SALESFORCE_EXPORT_DEFAULT", json.dumps(org))
         monkeypatch.setenv("AIRFLOW_CONN_MONGO_DEFAULT", mongo_uri.replace("mongodb://", "mongo://"))
 
     return connections
+
+
+@pytest.fixture
+def make_dag(request):
+    """Return a DAG that nobody else uses, for tasks to be put into."""
+
+    def make_dag(**arguments):
+        return DAG(
+            f"test_{abs(hash(request.node.nodeid))}",
+            schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
+            start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
+            **arguments,
+        )
+
+    return make_dag
+
+
+def run(dag, **arguments):
+    """Run a DAG; return the run, and its task instances by id and map index."""
+    bag = DagBag(dag_folder=os.devnull)
+    bag.bag_dag(dag)
+    sync_bag_to_db(bag, "dags-folder", None)
+    dag_run = dag.test(**arguments)
+    return dag_run, {(ti.task_id, ti.map_index): ti for ti in dag_run.get_task_instances()}
 
 
 class Export:

@@ -1,0 +1,251 @@
+"""Exports run by a real Airflow: dag.test(), connections from the environment, XComs in its database."""
+
+import os
+import re
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from airflow.sdk import Param
+
+import airflow_provider_salesforce_export
+from airflow_provider_salesforce_export import (
+    ObjectType,
+    SalesforceExportHook,
+    SalesforceExportOperator,
+    SalesforceExportTaskGroup,
+)
+from tests.integration.conftest import Export, ids_in, run
+
+pytestmark = pytest.mark.usefixtures("airflow_database")
+
+PACKAGE = os.path.dirname(airflow_provider_salesforce_export.__file__)
+MIDNIGHT = datetime(2026, 11, 18, tzinfo=timezone.utc)
+
+
+def published(destination, name="contacts"):
+    (manifest,) = (destination / name).glob("*/manifest.json")
+    return Export(manifest.parent)
+
+
+def test_a_task_group_exports_an_object(start_org, connections, make_dag, tmp_path):
+    server = start_org(contacts=4001)
+    connections(server)
+    with make_dag() as dag:
+        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri())
+
+    dag_run, tasks = run(dag)
+
+    assert dag_run.state == "success"
+    export = published(tmp_path)
+    assert export.holds_exactly(ids_in(server))
+    assert export.manifest["api_calls"] == server.org.api_calls
+    assert tasks["contacts.pages", 0].rendered_map_index.startswith("page")
+
+
+def test_what_passes_between_the_tasks_is_small_and_never_a_record(start_org, connections, make_dag, tmp_path):
+    server = start_org(contacts=3000)
+    connections(server)
+    with make_dag() as dag:
+        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), page_size=100, max_page_tasks=3)
+
+    _, tasks = run(dag)
+
+    pages = [
+        tasks["contacts.pages", index].xcom_pull(task_ids="contacts.pages", map_indexes=index) for index in range(3)
+    ]
+    results = [page for task in pages for page in task["pages"]]
+    assert len(results) >= 30
+    assert all(not isinstance(value, (dict, list)) for result in results for value in result.values())
+    names = {record["Name"] for page in published(tmp_path).pages for record in page["data"]}
+    assert not any(name in str(pages) for name in names)
+
+
+def test_no_rows_no_page_task_and_still_a_manifest(start_org, connections, make_dag, tmp_path):
+    connections(start_org())
+    with make_dag() as dag:
+        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri())
+
+    dag_run, tasks = run(dag)
+
+    assert dag_run.state == "success"
+    assert tasks["contacts.pages", -1].state == "skipped"
+    assert published(tmp_path).manifest["rows"] == 0
+
+
+def test_the_operator_does_the_same_in_one_task(start_org, connections, make_dag, tmp_path):
+    server = start_org(contacts=4001)
+    connections(server)
+    with make_dag() as dag:
+        SalesforceExportOperator(task_id="export", object_type="contacts", destination=tmp_path.as_uri())
+
+    dag_run, tasks = run(dag)
+
+    assert dag_run.state == "success"
+    assert published(tmp_path).holds_exactly(ids_in(server))
+    summary = tasks["export", -1].xcom_pull(task_ids="export")
+    assert (summary["rows"], summary["count"]) == (4001, 4001)
+    assert summary["manifest"].endswith("/manifest.json")
+
+
+def test_arguments_may_be_templates(start_org, connections, make_dag, tmp_path):
+    server = start_org(contacts=500)
+    connections(server)
+    with make_dag(params={"size": Param(100, type="integer"), "deleted": True, "mode": "full"}) as dag:
+        SalesforceExportTaskGroup(
+            "contacts",
+            destination=tmp_path.as_uri() + "/{{ dag.dag_id }}",
+            page_size="{{ params.size }}",
+            include_deleted="{{ params.deleted }}",
+            mode="{{ params.mode }}",
+        )
+
+    run(dag, run_conf={"size": 50})
+
+    export = published(tmp_path / dag.dag_id)
+    assert export.manifest["page_size"] == 50
+    assert export.holds_exactly(ids_in(server, deleted=True))
+
+
+def test_an_incremental_run_exports_its_data_interval_alone(start_org, connections, make_dag, tmp_path):
+    server = start_org()
+    connections(server)
+    end = MIDNIGHT + timedelta(days=1)
+    moments = [MIDNIGHT - timedelta(seconds=1), MIDNIGHT, end - timedelta(seconds=1), end]
+    ids = [server.org.insert("Contact", LastName="x", SystemModstamp=moment) for moment in moments]
+    with make_dag() as dag:
+        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), mode="incremental")
+
+    dag_run, _ = run(dag, logical_date=end)  # run by hand, a DAG takes the last interval that has ended
+
+    assert dag_run.state == "success"
+    export = published(tmp_path)
+    assert export.holds_exactly(ids[1:3])
+    assert export.folder.name == "2026-11-18T000000Z"
+    assert export.manifest["window"] == {"start": "2026-11-18T00:00:00.000Z", "end": "2026-11-19T00:00:00.000Z"}
+
+
+def test_a_window_of_ones_own(start_org, connections, make_dag, tmp_path):
+    server = start_org()
+    connections(server)
+    inside = server.org.insert("Contact", LastName="x", SystemModstamp=datetime(2026, 3, 2, tzinfo=timezone.utc))
+    server.org.insert("Contact", LastName="x", SystemModstamp=datetime(2026, 4, 2, tzinfo=timezone.utc))
+    with make_dag() as dag:
+        SalesforceExportTaskGroup(
+            "contacts",
+            destination=tmp_path.as_uri(),
+            mode="incremental",
+            since="2026-03-01T00:00:00Z",
+            until="2026-04-01T00:00:00Z",
+        )
+
+    run(dag)
+
+    assert published(tmp_path).holds_exactly([inside])
+
+
+def test_an_expired_token_in_the_middle_is_renewed_once(start_org, connections, make_dag, tmp_path):
+    server = start_org(contacts=6000, rotate_refresh_tokens=True)
+    connections(server)
+    server.org.expire_tokens_after(10)
+    with make_dag() as dag:
+        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), page_size=500)
+
+    dag_run, _ = run(dag)
+
+    assert dag_run.state == "success"
+    assert published(tmp_path).holds_exactly(ids_in(server))
+    assert server.org.token_calls == 1
+
+
+def test_any_other_sobject(start_org, connections, make_dag, tmp_path):
+    server = start_org(contacts=50)
+    connections(server)
+    with make_dag() as dag:
+        SalesforceExportTaskGroup(
+            ObjectType("accounts", "Account", ("Name", "Owner.Alias"), where="Name != null"),
+            destination=tmp_path.as_uri(),
+        )
+
+    run(dag)
+
+    assert published(tmp_path, "accounts").holds_exactly(ids_in(server, "Account"))
+
+
+def test_the_hook_is_a_client_and_says_how_it_is(start_org, connections):
+    server = start_org(contacts=12)
+    connections(server)
+    with SalesforceExportHook() as hook:
+        assert hook.get_conn().count("SELECT COUNT() FROM Contact") == 12
+        works, message = hook.test_connection()
+    assert works
+    assert server.url in message
+    assert "integration@sandbox.example" in message
+    assert "API version 62.0" in message
+    assert "of 100000 API calls left today" in message
+
+
+TOKENS = ("access_token", "refresh_token")
+PASSWORD_GRANT = {
+    "grant_type": "password",
+    "username": "ada@acme.com",
+    "user_password": "secret-1",
+    "account_id": "new",
+}
+BAD_INPUTS = {
+    "no connection": (
+        {},
+        {},
+        {"salesforce_conn_id": "missing"},
+        r"no Airflow connection 'missing'.*'salesforce_export'",
+    ),
+    "no MongoDB connection": ({}, {"mongo_conn_id": "missing"}, {}, r"no Airflow connection 'missing'.*'mongo'"),
+    "MongoDB away": (
+        {},
+        {"mongo_conn_id": "mongo_away"},
+        {},
+        r"MongoDB, .*does not answer: 127.0.0.1:9.*mongo_conn_id",
+    ),
+    "no key": ({}, {"account_id": "stranger"}, {}, r"key of account stranger .*is not there: log in to Salesforce"),
+    "wrong secret": ({"password": "other"}, PASSWORD_GRANT, {}, r"consumer secret is wrong. Correct the pass"),
+    "wrong domain": (
+        {"host": "https://no-such-org.invalid"},
+        PASSWORD_GRANT,
+        {},
+        r"no-such-org.invalid has no address. The My Dom",
+    ),
+    "retired version": (
+        {},
+        {"api_version": "25.0"},
+        {},
+        r"no API version 25\.0; it has 31\.0 to .*Correct api_version",
+    ),
+    "hidden field": ({}, {}, {"object_type": ObjectType("x", "Contact", ("Phone",))}, r"Phone.*field-level security"),
+    "unknown sObject": ({}, {}, {"object_type": ObjectType("x", "Nothing__c", ())}, r"The sObject does not exist"),
+    "destination": ({}, {}, {"destination": "file:///proc/salesforce"}, r"/proc/salesforce.*cannot be created.*rights"),
+    "no interval": ({}, {}, {"mode": "incremental", "until": "2020-01-01T00:00:00Z"}, r"window .* is empty.*CronDataI"),
+    "rendered page size": ({}, {}, {"page_size": "{{ 5000 }}"}, r"page_size must be a whole number from 1 to 2000"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUTS)
+def test_bad_input_is_one_clear_error(start_org, connections, monkeypatch, make_dag, tmp_path, capfd, case):
+    connection, extra, arguments, message = BAD_INPUTS[case]
+    server = start_org(contacts=10, hidden_fields=("Contact.Phone",))
+    connections(server, connection, **extra)
+    monkeypatch.setenv("AIRFLOW_CONN_MONGO_AWAY", "mongo://127.0.0.1:9/?serverSelectionTimeoutMS=300")
+    with make_dag() as dag:
+        SalesforceExportTaskGroup(
+            **{"object_type": "contacts", "destination": tmp_path.as_uri(), "group_id": "contacts"} | arguments
+        )
+
+    dag_run, _ = run(dag)
+    shown = capfd.readouterr().out
+
+    assert dag_run.state == "failed"
+    assert not list(tmp_path.rglob("*.json"))
+    (error,) = [line for line in shown.splitlines() if re.match(r"[\w.]+Error: ", line)]
+    assert re.search(message, error)
+    assert shown.count("Traceback (most recent call last)") == 1
+    assert shown.count(f'File "{PACKAGE}') <= 4  # the operator, and the block that cuts the rest
+    secrets = ("sandbox-client-secret", "other", "secret-1", *(server.org.issue_token()[name] for name in TOKENS))
+    assert not [secret for secret in secrets if secret in error]

@@ -1,0 +1,101 @@
+"""An S3 destination: a real moto server over HTTP."""
+
+import json
+import re
+from uuid import uuid4
+
+import pytest
+from airflow.sdk import ObjectStoragePath
+from moto.server import ThreadedMotoServer
+
+from airflow_provider_salesforce_export import SalesforceExportTaskGroup
+from tests.integration.conftest import ids_in, run
+
+pytestmark = [
+    pytest.mark.usefixtures("airflow_database"),
+    # aiobotocore leaves its HTTP session to the garbage collector.
+    pytest.mark.filterwarnings("ignore:.*:pytest.PytestUnraisableExceptionWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def s3():
+    """The address of an S3. One for all tests: Airflow keeps the file system of a connection for the process's life."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def lake(s3, monkeypatch):
+    """A bucket of the test's own, behind the Airflow connection ``lake``."""
+    connection = {
+        "conn_type": "aws",
+        "login": "access-key-id",
+        "password": "secret-access-key",
+        "extra": {"endpoint_url": s3, "region_name": "us-east-1"},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE", json.dumps(connection))
+    bucket = ObjectStoragePath(f"s3://bucket-{uuid4().hex}/", conn_id="lake")
+    bucket.fs.mkdir(bucket.path)
+    return bucket
+
+
+def to(bucket):
+    """Return the arguments of an export into a folder of a bucket."""
+    return {"destination": f"s3://{bucket.path.strip('/')}/crm", "destination_conn_id": "lake"}
+
+
+def test_pages_and_manifest_lie_in_the_bucket(start_org, connections, make_dag, lake):
+    server = start_org(contacts=2500)
+    connections(server)
+    with make_dag() as dag:
+        SalesforceExportTaskGroup("contacts", **to(lake), page_size=500)
+
+    dag_run, tasks = run(dag)
+
+    assert dag_run.state == "success"
+    (folder,) = (lake / "crm" / "contacts").iterdir()
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        ["manifest.json", *(page["file"] for page in manifest["pages"])]
+    )
+    records = [
+        record for page in manifest["pages"] for record in json.loads((folder / page["file"]).read_bytes())["data"]
+    ]
+    assert sorted(record["Id"] for record in records) == sorted(ids_in(server))
+    summary = tasks["contacts.publish", -1].xcom_pull(task_ids="contacts.publish")
+    assert summary["manifest"].startswith("s3://")
+
+
+def test_a_second_run_of_the_partition_sweeps_the_first(start_org, connections, make_dag, lake):
+    server = start_org(contacts=300)
+    connections(server)
+    with make_dag() as dag:
+        SalesforceExportTaskGroup("contacts", **to(lake))
+
+    first, _ = run(dag)
+    (folder,) = (lake / "crm" / "contacts").iterdir()
+    before = {path.name for path in folder.iterdir()}
+    run(dag, logical_date=first.logical_date)
+
+    (folder,) = (lake / "crm" / "contacts").iterdir()
+    after = {path.name for path in folder.iterdir()}
+    assert len(after) == len(before) == 2
+    assert before & after == {"manifest.json"}
+
+
+def test_a_missing_bucket_is_one_clear_error(start_org, connections, make_dag, lake, capfd):
+    connections(start_org(contacts=10))
+    with make_dag() as dag:
+        SalesforceExportTaskGroup("contacts", destination="s3://nowhere/crm", destination_conn_id="lake")
+
+    dag_run, _ = run(dag)
+
+    assert dag_run.state == "failed"
+    assert re.search(
+        r"DestinationError: s3://lake@nowhere/crm.* cannot be written: The specified bucket", capfd.readouterr().out
+    )
+    assert not lake.fs.exists("nowhere")

@@ -1,0 +1,49 @@
+"""The example DAGs, as Airflow parses them."""
+
+from pathlib import Path
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.timetables.interval import CronDataIntervalTimetable
+
+DAGS = Path(__file__).parents[2] / "dags"
+NAMES = ("contacts", "deals", "notes")
+
+
+@pytest.fixture(scope="module")
+def bag():
+    return DagBag(dag_folder=str(DAGS))
+
+
+def test_every_dag_file_parses(bag):
+    assert bag.import_errors == {}
+    assert sorted(bag.dags) == [f"salesforce_{name}" for name in NAMES]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_dag_counts_reads_and_publishes_with_retries(bag, name):
+    dag = bag.dags[f"salesforce_{name}"]
+
+    assert [task.task_id for task in dag.topological_sort()] == [
+        f"{name}.{task}" for task in ("count", "pages", "publish")
+    ]
+    assert all(task.retries == 3 for task in dag.tasks)
+    assert {"salesforce", "export"} <= dag.tags
+    assert dag.doc_md.lstrip().startswith("###")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_incremental_run_of_a_dag_has_a_day_to_read(bag, name):
+    assert isinstance(bag.dags[f"salesforce_{name}"].timetable, CronDataIntervalTimetable)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_trigger_form_has_typed_and_explained_fields(bag, name):
+    params = bag.dags[f"salesforce_{name}"].params
+
+    assert sorted(params) == ["destination", "include_deleted", "mode", "page_size"]
+    for param in params:
+        assert params.get_param(param).description
+        assert {"type", "enum"} & params.get_param(param).schema.keys()
+    with pytest.raises(ValueError, match="2001"):
+        params["page_size"] = 2001
