@@ -20,10 +20,12 @@ from rich.table import Table
 
 from airflow_provider_salesforce_export.demo.surroundings import (
     FOLDER,
+    DemoError,
     Surroundings,
     airflow,
     as_environment,
     exit_on_sigterm,
+    run_airflow,
     running,
     surroundings,
 )
@@ -38,10 +40,6 @@ COLUMNS = ("count", "pages", "rows", "bytes", "api_calls", "seconds")
 OUR_LOGGERS = "airflow_provider_salesforce_export"
 
 console = Console(highlight=False, soft_wrap=True)
-
-
-class DemoError(Exception):
-    """The demo did not come out as it should; the text says where to look."""
 
 
 def main() -> int:
@@ -70,7 +68,7 @@ def _demo(log: IO[str]) -> None:
         console.print(f"  Salesforce {org.url}, with {_sizes(org)}")
         console.print("[bold]Preparing Airflow's database ...[/]")
         environment = around.environment | as_environment(around.connections)
-        subprocess.run(airflow("db", "migrate"), env=environment, stdout=log, stderr=log, check=True)
+        run_airflow("db", "migrate", environment=environment, log=log)
         for object_type in CATALOGUE.values():
             if object_type.name == "contacts":
                 org.expire_tokens_after(CALLS_BEFORE_THE_SESSION_ENDS)

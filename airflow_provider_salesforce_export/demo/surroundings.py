@@ -7,11 +7,12 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from pymongo import MongoClient
 from pymongo.uri_parser import parse_uri
@@ -30,6 +31,10 @@ DATABASE = "salesforce_export_demo"
 """Not the default database: MONGO_URI may name a MongoDB with keys that matter."""
 
 _STOP_TIMEOUT = 30.0  # seconds
+
+
+class DemoError(Exception):
+    """Something did not go as it should; the text says what."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,20 @@ def airflow(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "airflow", *arguments]
 
 
+def run_airflow(*arguments: str, environment: dict[str, str], log: IO[str]) -> None:
+    """
+    Run an Airflow command to its end.
+
+    :param arguments: What follows the word ``airflow``.
+    :param environment: Its environment variables.
+    :param log: Where its output goes.
+    :raises DemoError: It failed.
+    """
+    log.flush()
+    if subprocess.run(airflow(*arguments), env=environment, stdout=log, stderr=log, check=False).returncode:
+        raise DemoError(f"airflow {' '.join(arguments[:2])} failed.")
+
+
 @contextmanager
 def running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[str]]:
     """
@@ -124,20 +143,25 @@ def _end_group(process: subprocess.Popen[str]) -> None:
 def _mongo_connection(uri: str) -> dict[str, Any]:
     parsed = parse_uri(uri)
     hosts = ",".join(f"{host}:{port}" for host, port in parsed["nodelist"])
-    return {
+    fields = {
         "conn_type": "mongo",
         "host": hosts,
         "login": parsed["username"],
         "password": parsed["password"],
         "extra": dict(parsed["options"]),
     }
+    return {name: value for name, value in fields.items() if value}
 
 
 def _environment(home: Path, pages: Path) -> dict[str, str]:
     return os.environ | {
+        # airflow standalone looks for the command airflow; this Python's own comes first.
+        "PATH": os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]),
         "AIRFLOW_HOME": str(home / "airflow"),
         "AIRFLOW__CORE__DAGS_FOLDER": str(Path("dags").resolve()),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        # On a busy machine SQLite's own 5 seconds of patience are too few for four writers.
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow' / 'airflow.db'}?timeout=60",
         "AIRFLOW__LOGGING__JSON_LOGS": "True",
         "SALESFORCE_EXPORT_DESTINATION": pages.as_uri(),
         # Airflow warns where it is not installed; nothing here draws with it.

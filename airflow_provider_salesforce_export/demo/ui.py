@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
 import sys
 import time
+from typing import IO, TYPE_CHECKING
 
 import requests
 from rich.console import Console
 
 from airflow_provider_salesforce_export.demo.surroundings import (
     FOLDER,
+    DemoError,
     Surroundings,
     airflow,
     exit_on_sigterm,
+    run_airflow,
     running,
     surroundings,
 )
 from airflow_provider_salesforce_export.sandbox.__main__ import DEFAULT_PORT as ORG_PORT
+
+if TYPE_CHECKING:
+    import subprocess
 
 LOG = FOLDER / "ui.log"
 AIRFLOW_PORT = 8080
@@ -29,31 +34,33 @@ console = Console(highlight=False, soft_wrap=True)
 
 
 def main() -> int:
-    """Run Airflow and what it needs, and return the exit status."""
+    """Run Airflow and what it needs until Ctrl-C, and return the exit status."""
     exit_on_sigterm()
     try:
-        return _serve()
+        FOLDER.mkdir(exist_ok=True)
+        with LOG.open("w", encoding="utf-8") as log:
+            _serve(log)
+    except DemoError as error:
+        console.print(f"[bold red]{error}[/] All that was logged: {LOG}")
+        return 1
     except KeyboardInterrupt:
         console.print("\nStopped.")
-        return 0
+    return 0
 
 
-def _serve() -> int:
+def _serve(log: IO[str]) -> None:
     console.print("[bold]Starting a MongoDB and a Salesforce org on this machine ...[/]")
-    with surroundings("ui", org_port=_free_port(ORG_PORT)) as around, LOG.open("w", encoding="utf-8") as log:
+    with surroundings("ui", org_port=_free_port(ORG_PORT)) as around:
         port = _free_port(AIRFLOW_PORT)
         environment = around.environment | _server_settings(port)
         console.print("[bold]Preparing Airflow's database ...[/]")
-        _prepare(around, environment)
+        _prepare(around, environment, log)
         console.print("[bold]Starting Airflow (about 15 seconds) ...[/]")
         with running(airflow("standalone"), env=environment, stdout=log, stderr=log) as process:
-            if not _wait_until_healthy(process, port):
-                console.print(f"[bold red]Airflow did not start.[/] All that was logged: {LOG}")
-                return 1
+            _wait_until_healthy(process, port)
             _greet(around, port)
             process.wait()
-            console.print(f"[bold red]Airflow ended by itself.[/] All that was logged: {LOG}")
-            return 1
+            raise DemoError("Airflow ended by itself.")
 
 
 def _greet(around: Surroundings, port: int) -> None:
@@ -82,21 +89,22 @@ def _server_settings(port: int) -> dict[str, str]:
     }
 
 
-def _prepare(around: Surroundings, environment: dict[str, str]) -> None:
+def _prepare(around: Surroundings, environment: dict[str, str], log: IO[str]) -> None:
     """Store the connections where the UI shows them; environment variables would work, but stay unseen."""
     connections = FOLDER / "ui" / "connections.json"
     connections.write_text(json.dumps(around.connections))
-    for command in (airflow("db", "migrate"), airflow("connections", "import", "--overwrite", str(connections))):
-        subprocess.run(command, env=environment, capture_output=True, check=True)
+    run_airflow("db", "migrate", environment=environment, log=log)
+    run_airflow("connections", "import", "--overwrite", str(connections), environment=environment, log=log)
 
 
-def _wait_until_healthy(process: subprocess.Popen[str], port: int) -> bool:
+def _wait_until_healthy(process: subprocess.Popen[str], port: int) -> None:
     deadline = time.monotonic() + _START_TIMEOUT
-    while process.poll() is None and time.monotonic() < deadline:
-        if _is_healthy(port):
-            return True
+    while not _is_healthy(port):
+        if process.poll() is not None:
+            raise DemoError("Airflow ended by itself while it started.")
+        if time.monotonic() > deadline:
+            raise DemoError(f"Airflow was not ready in {_START_TIMEOUT:.0f} seconds.")
         time.sleep(0.5)
-    return False
 
 
 def _is_healthy(port: int) -> bool:

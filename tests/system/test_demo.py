@@ -1,0 +1,144 @@
+"""``make demo`` and ``make ui`` as a newcomer runs them: in processes of their own, with Airflow's real scheduler."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """An empty folder with the DAGs, from which the demo is started."""
+    (tmp_path / "dags").symlink_to(ROOT / "dags")
+    return tmp_path
+
+
+@contextmanager
+def started(module, folder):
+    """Start a module as make does; whatever happens, nothing of it is left at the end."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    command = [sys.executable, "-m", f"airflow_provider_salesforce_export.{module}"]
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def read_until(process, pattern):
+    """Return what a process prints up to a line with the pattern."""
+    shown = ""
+    for line in process.stdout:
+        shown += line
+        if re.search(pattern, line):
+            return shown
+    raise AssertionError(f"{pattern!r} was never printed:\n{shown}")
+
+
+def processes_in(folder):
+    """Return the command lines of processes that work in a folder, or have an environment that names it."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            environment, command = (entry / "environ").read_bytes(), (entry / "cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        if str(folder).encode() in environment + command:
+            found.append(command.replace(b"\0", b" ").decode())
+    return found
+
+
+def wait_until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.5)
+
+
+def test_the_demo_exports_every_record_once_and_shows_what_it_did(checkout):
+    with started("demo", checkout) as demo:
+        shown, _ = demo.communicate(timeout=500)
+
+    assert demo.returncode == 0, shown
+    for name, rows in (("contacts", "12,345"), ("deals", "4,321"), ("notes", "678")):
+        assert re.search(rf"{name} +│ +{rows} │ +\d+ │ +{rows} │", shown)
+    assert "renewing the access token" in shown
+    assert "Every record of the org is there exactly once" in shown
+    assert "make ui" in shown
+    assert len(list(checkout.glob(".demo/demo/pages/*/*/manifest.json"))) == 3
+    assert processes_in(checkout) == []
+
+
+def test_ctrl_c_ends_the_demo_and_all_that_it_started(checkout):
+    with started("demo", checkout) as demo:
+        read_until(demo, "Running the DAG salesforce_contacts")
+        demo.send_signal(signal.SIGINT)
+        shown, _ = demo.communicate(timeout=60)
+
+    assert demo.returncode == 130
+    assert "Stopped." in shown
+    wait_until(lambda: processes_in(checkout) == [])
+
+
+def test_the_ui_runs_a_dag_with_the_real_scheduler_on_another_port_where_8080_is_taken(checkout):
+    with socket.socket() as taken, started("demo.ui", checkout) as ui:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", 8080))
+        shown = read_until(ui, "Ctrl-C stops everything")
+        address = re.search(r"http://127\.0\.0\.1:(\d+)  no login needed", shown)
+        assert address[1] != "8080"
+        api = Airflow(f"http://127.0.0.1:{address[1]}")
+
+        run = api.post("dags/salesforce_notes/dagRuns", {"logical_date": None, "conf": {"page_size": 100}})
+        path = f"dags/salesforce_notes/dagRuns/{run['dag_run_id']}"
+        wait_until(lambda: api.get(path)["state"] in ("success", "failed"), seconds=240)
+
+        assert api.get(path)["state"] == "success"
+        labels = [
+            task["rendered_map_index"]
+            for task in api.get(f"{path}/taskInstances/notes.pages/listMapped")["task_instances"]
+        ]
+        assert sorted(labels) == [f"page {number} of 7" for number in range(1, 8)]
+        summary = api.get(f"{path}/taskInstances/notes.publish/xcomEntries/return_value")["value"]
+        manifest = json.loads(Path(summary["manifest"].removeprefix("file://")).read_bytes())
+        assert (manifest["rows"], manifest["page_size"], len(manifest["pages"])) == (678, 100, 7)
+        assert api.get("connections/salesforce_export_default")["login"] == "sandbox-client-id"
+        ui.send_signal(signal.SIGINT)
+        ui.communicate(timeout=120)
+
+    assert ui.returncode == 0
+    wait_until(lambda: processes_in(checkout) == [])
+
+
+class Airflow:
+    """Airflow's REST API."""
+
+    def __init__(self, url):
+        self.url = url
+        self.session = requests.Session()
+        self.session.headers["Authorization"] = f"Bearer {requests.get(f'{url}/auth/token').json()['access_token']}"
+
+    def get(self, path):
+        return self._checked(self.session.get(f"{self.url}/api/v2/{path}"))
+
+    def post(self, path, body):
+        return self._checked(self.session.post(f"{self.url}/api/v2/{path}", json=body))
+
+    @staticmethod
+    def _checked(response):
+        assert response.ok, response.text
+        return response.json()
