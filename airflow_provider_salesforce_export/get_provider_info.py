@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from airflow_provider_salesforce_export.hooks.connection import GRANT_TYPES
 from airflow_provider_salesforce_export.version import __version__
 
 
@@ -53,12 +54,12 @@ def _field(
 
 
 _CONNECTION_FIELDS = {
-    "grant_type": _field(
-        "Grant type",
-        "How access tokens are obtained. refresh_token: renewed with the token of a login that is stored in MongoDB. "
-        "password: with the user below.",
-        enum=["refresh_token", "password", None],
-    ),
+    "grant_type": {
+        "label": "Grant type",
+        "description": "How access tokens are obtained. refresh_token: renewed with the token of a login, which is "
+        "stored in MongoDB. password: with the user below.",
+        "schema": {"type": "string", "enum": list(GRANT_TYPES), "default": GRANT_TYPES[0]},
+    },
     "account_id": _field(
         "Account",
         "Under which account the token is stored. Blank: the consumer key.",

@@ -35,10 +35,21 @@ with DAG(
         "pool": "default_pool",  # a pool of its own bounds how many tasks meet the org at once
     },
     params={
-        "destination": Param(DESTINATION, type="string", description="Folder or bucket, as a URL."),
-        "page_size": Param(2000, type="integer", minimum=1, maximum=2000, description="Rows per page."),
-        "mode": Param("full", enum=["full", "incremental"], description="All records, or the data interval's changes."),
-        "include_deleted": Param(False, type="boolean", description="Export the recycle bin too."),
+        "destination": Param(
+            DESTINATION, type="string", title="Destination", description="Folder or bucket, as a URL."
+        ),
+        "page_size": Param(
+            2000, type="integer", minimum=1, maximum=2000, title="Page size", description="Rows per page."
+        ),
+        "mode": Param(
+            "full",
+            enum=["full", "incremental"],
+            title="Mode",
+            description="All records, or the data interval's changes.",
+        ),
+        "include_deleted": Param(
+            False, type="boolean", title="Include deleted", description="Export the recycle bin too."
+        ),
     },
     doc_md=__doc__,
     tags=["salesforce", "export"],

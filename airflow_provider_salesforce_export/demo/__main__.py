@@ -25,7 +25,7 @@ from airflow_provider_salesforce_export.demo.surroundings import (
     airflow,
     as_environment,
     exit_on_sigterm,
-    run_airflow,
+    prepare_database,
     running,
     surroundings,
 )
@@ -68,7 +68,7 @@ def _demo(log: IO[str]) -> None:
         console.print(f"  Salesforce {org.url}, with {_sizes(org)}")
         console.print("[bold]Preparing Airflow's database ...[/]")
         environment = around.environment | as_environment(around.connections)
-        run_airflow("db", "migrate", environment=environment, log=log)
+        prepare_database(environment, log)
         for object_type in CATALOGUE.values():
             if object_type.name == "contacts":
                 org.expire_tokens_after(CALLS_BEFORE_THE_SESSION_ENDS)

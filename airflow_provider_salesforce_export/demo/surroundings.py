@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -103,6 +104,19 @@ def run_airflow(*arguments: str, environment: dict[str, str], log: IO[str]) -> N
     log.flush()
     if subprocess.run(airflow(*arguments), env=environment, stdout=log, stderr=log, check=False).returncode:
         raise DemoError(f"airflow {' '.join(arguments[:2])} failed.")
+
+
+def prepare_database(environment: dict[str, str], log: IO[str]) -> None:
+    """
+    Create Airflow's database, and let it be read while it is written.
+
+    :param environment: Airflow's environment variables.
+    :param log: Where Airflow's output goes.
+    :raises DemoError: Airflow failed.
+    """
+    run_airflow("db", "migrate", environment=environment, log=log)
+    with closing(sqlite3.connect(Path(environment["AIRFLOW_HOME"]) / "airflow.db")) as database:
+        database.execute("PRAGMA journal_mode=WAL")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from airflow_provider_salesforce_export.demo.surroundings import (
     Surroundings,
     airflow,
     exit_on_sigterm,
+    prepare_database,
     run_airflow,
     running,
     surroundings,
@@ -93,7 +94,7 @@ def _prepare(around: Surroundings, environment: dict[str, str], log: IO[str]) ->
     """Store the connections where the UI shows them; environment variables would work, but stay unseen."""
     connections = FOLDER / "ui" / "connections.json"
     connections.write_text(json.dumps(around.connections))
-    run_airflow("db", "migrate", environment=environment, log=log)
+    prepare_database(environment, log)
     run_airflow("connections", "import", "--overwrite", str(connections), environment=environment, log=log)
 
 

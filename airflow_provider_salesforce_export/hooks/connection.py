@@ -47,7 +47,7 @@ class ConnectionSettings:
     client_secret: str = field(repr=False)
     account_id: str
     owner: str
-    grant_type: str = "refresh_token"
+    grant_type: str = GRANT_TYPES[0]
     mongo_conn_id: str = "mongo_default"
     key_database: str | None = None
     key_collection: str | None = None

@@ -43,20 +43,21 @@ def test_the_metadata_has_the_form_that_airflow_demands():
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_every_field_has_a_label_a_help_text_and_a_valid_schema_and_may_stay_blank(name):
+def test_every_field_has_a_label_a_help_text_and_a_valid_schema_and_may_stay_as_it_is(name):
     field = FIELDS[name]
 
     assert field["label"]
     assert field["description"]
     jsonschema.Draft7Validator.check_schema(field["schema"])
-    jsonschema.validate(None, field["schema"])
+    jsonschema.validate(field["schema"].get("default"), field["schema"])
 
 
 def test_the_form_and_the_hook_know_the_same_fields():
     of_the_connection_itself = {"login_url", "client_id", "client_secret"}
 
     assert FIELDS.keys() | of_the_connection_itself == ConnectionSettings.__dataclass_fields__.keys()
-    assert FIELDS["grant_type"]["schema"]["enum"] == [*GRANT_TYPES, None]
+    assert FIELDS["grant_type"]["schema"]["enum"] == list(GRANT_TYPES)
+    assert FIELDS["grant_type"]["schema"]["default"] == ConnectionSettings.grant_type
 
 
 def test_every_public_name_is_there():
