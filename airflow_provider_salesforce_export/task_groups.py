@@ -91,4 +91,5 @@ class SalesforceExportTaskGroup(TaskGroup):
             trigger_rule="none_failed",
             plan=plan,
             results=cast("Any", self.pages.output),
+            salesforce_conn_id=salesforce_conn_id,
         )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,19 @@ from airflow_provider_salesforce_export.exceptions import DestinationError
 
 Folder = Any
 """A ``pathlib.Path``, or Airflow's ``ObjectStoragePath``, which has the same methods but no common base class."""
+
+
+@dataclass(frozen=True)
+class File:
+    """
+    A file at the destination.
+
+    :param size: In bytes.
+    :param modified: When it was written, in seconds since 1970.
+    """
+
+    size: int
+    modified: float
 
 
 def prepare(folder: Folder) -> None:
@@ -43,18 +57,31 @@ def write(path: Folder, content: bytes) -> None:
             path.write_bytes(content)
 
 
-def sizes(folder: Folder) -> dict[str, int]:
+def read(path: Folder) -> bytes:
     """
-    Return the names and sizes in bytes of the files in a folder.
+    Return what a file holds.
 
-    :param folder: The folder; one that does not exist has no files.
+    :param path: The file.
+    :raises DestinationError: It is not there, or cannot be read.
+    """
+    with _destination_errors(path, "read"):
+        content: bytes = path.read_bytes()
+        return content
+
+
+def files(folder: Folder) -> dict[str, File]:
+    """
+    Return the files in a folder by name; one that does not exist has none.
+
+    :param folder: The folder.
     :raises DestinationError: It cannot be read.
     """
-    with _destination_errors(folder, "read"):
-        try:
-            return {path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()}
-        except FileNotFoundError:
-            return {}
+    found = {}
+    with _destination_errors(folder, "read"), suppress(FileNotFoundError):
+        for path in folder.iterdir():
+            status = path.stat()
+            found[path.name] = File(status.st_size, status.st_mtime)
+    return found
 
 
 def delete(path: Folder) -> None:

@@ -7,22 +7,26 @@ count, and is swept once a new manifest stands.
 
 from __future__ import annotations
 
+import hashlib
 import logging
+import time
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from airflow_provider_salesforce_export.exceptions import DestinationError, InconsistentPagesError
+from airflow_provider_salesforce_export.exceptions import InconsistentPagesError
 from airflow_provider_salesforce_export.export import destination
-from airflow_provider_salesforce_export.export.page import PageResult, position
-from airflow_provider_salesforce_export.salesforce.record_ids import sort_key
+from airflow_provider_salesforce_export.export.repair import Repair, Repairer
 from airflow_provider_salesforce_export.version import __version__
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.destination import Folder
+    from airflow_provider_salesforce_export.export.page import PageResult
     from airflow_provider_salesforce_export.export.plan import Plan
+    from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
 log = logging.getLogger(__name__)
 
@@ -30,82 +34,72 @@ NAME = "manifest.json"
 
 Manifest = dict[str, Any]
 
-_LOWEST, _HIGHEST = "", "~"  # sort before and after every Id
-_OF_PAGE = ("page", "file", "rows", "bytes", "sha256", "first_id", "last_id")
+_OF_PAGE = ("page", "part", "file", "rows", "bytes", "sha256", "first_id", "last_id")
+_PARALLEL_READS = 4
+_ABANDONED_AFTER = 24 * 3600  # seconds: no run of Airflow still writes to pages that are older
 
 
-def publish(folder: Folder, plan: Plan, results: Iterable[PageResult], *, api_calls: int) -> Manifest:
+def publish(
+    client: SalesforceClient,
+    folder: Folder,
+    plan: Plan,
+    results: Sequence[PageResult],
+    *,
+    api_calls: int,
+    attempt: int = 1,
+) -> Manifest:
     """
-    Check the pages against each other, commit them, and sweep what no manifest names.
+    Check the pages against each other, repair what is amiss, commit them, and sweep what no manifest names.
 
+    :param client: The org, to read gaps and to count again.
     :param folder: Where the pages lie.
     :param plan: The plan by which they were read.
     :param results: What the page tasks returned, in any order.
-    :param api_calls: How many calls the whole run made.
+    :param api_calls: How many calls the run has made so far, besides those of this client.
+    :param attempt: Which try of publishing this is, from 1.
     :returns: The manifest as it was written.
-    :raises InconsistentPagesError: The pages leave out or repeat a part of the object; nothing is committed.
-    :raises DestinationError: A file is not there as it was written; nothing is committed.
+    :raises InconsistentPagesError: A file does not hold what its page reported; nothing is committed.
+    :raises DestinationError: A file cannot be read or written; nothing is committed.
     """
-    pages = sorted(results, key=position)
-    check_coverage(plan, pages)
+    _check_files(folder, [page for page in results if page["file"]])
+    pages, repairs = list(results), list[Repair]()
+    if plan.total:  # Where there was nothing to count, there is nothing to cover.
+        pages, repairs = Repairer(client, plan, folder, attempt=attempt).repair(results)
+    count_after = client.count(plan.request.query.count(), include_deleted=plan.request.include_deleted)
     written = [page for page in pages if page["file"]]
-    _check_files(folder, written)
-    manifest = _manifest(plan, written, api_calls)
+    manifest = _manifest(plan, written, repairs, count_after, api_calls + client.usage.calls)
+    before = _read(folder)
     destination.write(folder / NAME, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
-    log.info(
-        "Published %d rows of %s in %d pages with %d API calls: %s",
-        manifest["rows"],
-        plan.request.object_type,
-        len(written),
-        api_calls,
-        folder / NAME,
-    )
-    _sweep(folder, {NAME, *(page["file"] for page in written)})
+    _report(manifest, folder)
+    _sweep(folder, plan.run_key, keep=manifest, before=before)
     return manifest
 
 
-def check_coverage(plan: Plan, pages: Sequence[PageResult]) -> None:
-    """
-    Check that the intervals of the pages meet from the lowest Id to the highest, without a gap or an overlap.
+def _check_files(folder: Folder, pages: Sequence[PageResult]) -> None:
+    """Compare each file with what its page reported: a page that was replaced or cut must not be published."""
 
-    :param plan: The plan by which they were read.
-    :param pages: What the page tasks returned, in order.
-    :raises InconsistentPagesError: They do not; the message names each place.
-    """
-    if not plan.total:
-        return  # COUNT itself said that there is nothing to cover.
-    flaws, reached = [], _LOWEST
-    for page in pages:
-        begins = sort_key(page["after"]) if page["after"] else _LOWEST
-        if begins > reached:
-            flaws.append(f"gap before page {page['page']} between Id {reached or 'the first'} and {begins}")
-        elif begins < reached:
-            flaws.append(f"page {page['page']} begins at Id {begins or 'the first'}, inside the page before it")
-        reached = sort_key(page["until"]) if page["until"] else _HIGHEST
-    if reached != _HIGHEST:
-        flaws.append(f"gap after Id {reached or 'the first'}, up to the last")
-    if flaws:
+    def check(page: PageResult) -> str | None:
+        content = destination.read(folder / page["file"])
+        if hashlib.sha256(content).hexdigest() == page["sha256"]:
+            return None
+        return f"{page['file']} (reported: {page['rows']} rows in {page['bytes']} bytes; holds: {len(content)} bytes)"
+
+    with ThreadPoolExecutor(_PARALLEL_READS) as threads:
+        changed = [difference for difference in threads.map(check, pages) if difference]
+    if changed:
         raise InconsistentPagesError(
-            f"The pages of {plan.request.object_type} do not cover it exactly once, because records came or went while "
-            f"they were read: {'; '.join(flaws)}. Nothing was published; run the export again."
+            f"{len(changed)} of {len(pages)} files in {folder} do not hold what was written to them: "
+            f"{'; '.join(changed)}. Something else writes there. Nothing was published; clear the page tasks."
         )
 
 
-def _check_files(folder: Folder, pages: Iterable[PageResult]) -> None:
-    sizes = destination.sizes(folder)
-    for page in pages:
-        expected, found = page["bytes"], sizes.get(page["file"])
-        if found != expected:
-            raise DestinationError(
-                f"{folder / page['file']} should hold {expected} bytes, and "
-                f"{'is not there' if found is None else f'holds {found}'}: another run may have swept or replaced it. "
-                "Nothing was published; run the export again."
-            )
-
-
-def _manifest(plan: Plan, pages: Sequence[PageResult], api_calls: int) -> Manifest:
+def _manifest(
+    plan: Plan, pages: Iterable[PageResult], repairs: list[Repair], count_after: int, api_calls: int
+) -> Manifest:
     request = plan.request
     started_at, published_at = datetime.fromisoformat(plan.started_at), datetime.now(timezone.utc)
+    described = [{name: page[name] for name in _OF_PAGE} for page in pages]
+    rows = sum(page["rows"] for page in described)
     return {
         "manifest_version": 1,
         "object_type": request.object_type,
@@ -118,19 +112,55 @@ def _manifest(plan: Plan, pages: Sequence[PageResult], api_calls: int) -> Manife
         "page_size": request.page_size,
         "run": plan.run,
         "count": plan.total,
-        "rows": sum(page["rows"] for page in pages),
-        "bytes": sum(page["bytes"] for page in pages),
+        "count_after": count_after,
+        "rows": rows,
+        "drift": rows - plan.total,
+        "bytes": sum(page["bytes"] for page in described),
         "api_calls": api_calls,
         "started_at": plan.started_at,
         "published_at": published_at.isoformat(timespec="milliseconds"),
         "seconds": round((published_at - started_at).total_seconds(), 3),
         "written_by": f"airflow-provider-salesforce-export {__version__}",
-        "pages": [{name: page[name] for name in _OF_PAGE} for page in pages],
+        "repairs": repairs,
+        "pages": described,
     }
 
 
-def _sweep(folder: Folder, named: set[str]) -> None:
-    for name in sorted(destination.sizes(folder).keys() - named):
-        if name.startswith(("page-", ".page-")):
+def _report(manifest: Manifest, folder: Folder) -> None:
+    log.info(
+        "Published %d rows of %s in %d pages with %d API calls: %s",
+        manifest["rows"],
+        manifest["object_type"],
+        len(manifest["pages"]),
+        manifest["api_calls"],
+        folder / NAME,
+    )
+    if manifest["drift"] or manifest["count_after"] != manifest["count"]:
+        log.info(
+            "Records came or went meanwhile: counted %d before, %d after; the pages cover the object exactly once.",
+            manifest["count"],
+            manifest["count_after"],
+        )
+
+
+def _read(folder: Folder) -> Manifest | None:
+    if NAME not in destination.files(folder):
+        return None
+    manifest: Manifest = orjson.loads(destination.read(folder / NAME))
+    return manifest
+
+
+def _sweep(folder: Folder, run_key: str, *, keep: Manifest, before: Manifest | None) -> None:
+    """
+    Delete the files of the manifest before, leftovers of this run's other tries, and what was abandoned long ago.
+
+    Files of another run may be those of one that fills the same partition at this moment: they are left alone.
+    """
+    named = {page["file"] for page in keep["pages"]}
+    replaced = {page["file"] for page in before["pages"]} if before else set()
+    abandoned = time.time() - _ABANDONED_AFTER
+    for name, file in destination.files(folder).items():
+        is_page = name.startswith(("page-", ".page-")) and name not in named
+        if is_page and (name in replaced or f"-{run_key}" in name or file.modified < abandoned):
             destination.delete(folder / name)
             log.info("Swept %s, which the manifest does not name.", name)

@@ -14,11 +14,13 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.formats import PageNumbers, json_page
+from airflow_provider_salesforce_export.salesforce.errors import incomplete
+from airflow_provider_salesforce_export.salesforce.record_ids import sort_key
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.destination import Folder
@@ -58,7 +60,7 @@ def export_segments(
     client: SalesforceClient, plan: Plan, folder: Folder, *, threads: int, attempt: int
 ) -> list[PageResult]:
     """
-    Read and write the pages of a plan's segments. A thread holds one page at a time.
+    Read the pages of a plan's segments, and write them. A thread holds one page at a time.
 
     :param client: The org.
     :param plan: The plan, with the segments that this task works on.
@@ -69,9 +71,10 @@ def export_segments(
     :returns: One small dict for each page.
     :raises SalesforceExportError: A page cannot be read or written; the pages that are done stay where they are.
     """
+    suffix = f"-try{attempt}" if attempt > 1 else ""
     results: list[PageResult] = []
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        futures = [pool.submit(_export_segment, client, plan, segment, folder, attempt) for segment in plan.segments]
+        futures = [pool.submit(_export_segment, client, plan, segment, folder, suffix) for segment in plan.segments]
         try:
             for future in as_completed(futures):
                 results += future.result()
@@ -86,22 +89,10 @@ def position(result: PageResult) -> tuple[int, int]:
 
 
 def _export_segment(
-    client: SalesforceClient, plan: Plan, segment: Segment, folder: Folder, attempt: int
+    client: SalesforceClient, plan: Plan, segment: Segment, folder: Folder, suffix: str
 ) -> list[PageResult]:
-    read_pages = _offset_page if plan.pagination == "offset" else _range_pages
-    results, started = [], time.monotonic()
-    for page in read_pages(client, plan, segment):
-        result = _write_page(plan, page, folder, attempt) | {"seconds": round(time.monotonic() - started, 3)}
-        log.info(
-            "Page %d of %d: %d rows, %d bytes.",
-            page.number,
-            plan.total_pages,
-            result["rows"],
-            result["bytes"],
-        )
-        results.append(result)
-        started = time.monotonic()
-    return results
+    read_pages = _offset_page if plan.pagination == "offset" else range_pages
+    return write_pages(read_pages(client, plan, segment), plan, folder, suffix)
 
 
 def _offset_page(client: SalesforceClient, plan: Plan, segment: Segment) -> Iterator[Page]:
@@ -123,7 +114,14 @@ def _offset_page(client: SalesforceClient, plan: Plan, segment: Segment) -> Iter
     yield from _parts(batches, request.page_size, number, offset, after, until=None, limited=not is_last)
 
 
-def _range_pages(client: SalesforceClient, plan: Plan, segment: Segment) -> Iterator[Page]:
+def range_pages(client: SalesforceClient, plan: Plan, segment: Segment) -> Iterator[Page]:
+    """
+    Read the pages of a range of Ids: each begins after the last Id of the one before.
+
+    :param client: The org.
+    :param plan: The plan.
+    :param segment: The range, and how many pages are planned in it; the last one is read to the end of the range.
+    """
     request, after = plan.request, segment.after
     for index in range(segment.pages):
         is_last = index == segment.pages - 1
@@ -160,35 +158,64 @@ def _parts(
     yield Page(number, part, offset, after, until, records)
 
 
-def _write_page(plan: Plan, page: Page, folder: Folder, attempt: int) -> PageResult:
-    result: PageResult = {
+def write_pages(pages: Iterable[Page], plan: Plan, folder: Folder, suffix: str) -> list[PageResult]:
+    """
+    Check pages, and write each.
+
+    :param pages: The pages; the next one is asked for when the one before is written.
+    :param plan: The plan that they belong to.
+    :param folder: Where the files go.
+    :param suffix: What tells their names from those of other tries.
+    :raises IncompleteResponseError: The records are not in the order of their Ids, or not those that were asked for.
+    """
+    results, started = [], time.monotonic()
+    for page in pages:
+        _check_order(page)
+        numbers = PageNumbers(page.number, plan.request.page_size, plan.total, plan.total_pages, page.offset)
+        content = json_page(page.records, numbers) if page.records else b""
+        result = page_result(page, content, f"{_file_name(plan, page)}{suffix}.json")
+        if page.records:
+            destination.write(folder / result["file"], content)
+        result["seconds"] = round(time.monotonic() - started, 3)
+        log.info("Page %d of %d: %d rows, %d bytes.", page.number, plan.total_pages, result["rows"], result["bytes"])
+        results.append(result)
+        started = time.monotonic()
+    return results
+
+
+def page_result(page: Page, content: bytes, name: str) -> PageResult:
+    """
+    Return what is told about a page.
+
+    :param page: The page.
+    :param content: Its bytes.
+    :param name: Its file; not told of a page without records, which has none.
+    """
+    records = page.records
+    return {
         "page": page.number,
         "part": page.part,
-        "file": None,
-        "rows": len(page.records),
-        "bytes": 0,
-        "sha256": None,
-        "first_id": None,
-        "last_id": None,
+        "file": name if records else None,
+        "rows": len(records),
+        "bytes": len(content),
+        "sha256": hashlib.sha256(content).hexdigest() if records else None,
+        "first_id": records[0]["Id"] if records else None,
+        "last_id": records[-1]["Id"] if records else None,
         "after": page.after,
         "until": page.until,
     }
-    if page.records:
-        numbers = PageNumbers(page.number, plan.request.page_size, plan.total, plan.total_pages, page.offset)
-        content = json_page(page.records, numbers)
-        name = _file_name(plan.run, page, attempt)
-        destination.write(folder / name, content)
-        result |= {
-            "file": name,
-            "bytes": len(content),
-            "sha256": hashlib.sha256(content).hexdigest(),
-            "first_id": page.records[0]["Id"],
-            "last_id": page.records[-1]["Id"],
-        }
-    return result
 
 
-def _file_name(run: str, page: Page, attempt: int) -> str:
+def _check_order(page: Page) -> None:
+    """Rising Ids inside the page's interval: together with intervals that meet, no Id can be there twice."""
+    ids = [sort_key(record["Id"]) for record in page.records]
+    bounds = [sort_key(page.after)] if page.after else []
+    if not all(before < after for before, after in pairwise([*bounds, *ids])) or (
+        ids and page.until and ids[-1] > sort_key(page.until)
+    ):
+        raise incomplete(f"for page {page.number} is not in the order of its Ids, or has others than were asked for")
+
+
+def _file_name(plan: Plan, page: Page) -> str:
     part = f".{page.part}" if page.part else ""
-    tries = f"-try{attempt}" if attempt > 1 else ""
-    return f"page-{page.number:05d}{part}-{run}{tries}.json"
+    return f"page-{page.number:05d}{part}-{plan.run}"

@@ -7,6 +7,7 @@ into ranges that can be read in parallel; inside a range each page begins after 
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import secrets
 from collections.abc import Iterable, Mapping
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_RUN_BYTES = 4  # of randomness in the name that all files of one attempt share
+_RUN_KEY_LENGTH = 8  # hexadecimal digits
+_ATTEMPT_BYTES = 2  # of randomness
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Plan:
     :param pagination: ``offset`` or ``range``.
     :param total: Rows, as counted.
     :param total_pages: Pages, as planned.
-    :param run: A short name that all files of this attempt share.
+    :param run: A short name that all files of this attempt share; it begins with :attr:`run_key`.
     :param started_at: When the rows were counted, in ISO 8601, UTC.
     :param segments: Together, all pages.
     """
@@ -88,6 +90,11 @@ class Plan:
     run: str
     started_at: str
     segments: tuple[Segment, ...] = field(default=(), repr=False)
+
+    @property
+    def run_key(self) -> str:
+        """Return what the names of all files of one DAG run begin with, whatever its attempts."""
+        return self.run[:_RUN_KEY_LENGTH]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan without its segments as plain data, for an XCom."""
@@ -138,13 +145,14 @@ class Plan:
         }
 
 
-def make_plan(client: SalesforceClient, request: Request, *, readers: int) -> Plan:
+def make_plan(client: SalesforceClient, request: Request, *, readers: int, run_id: str) -> Plan:
     """
     Count the rows and plan the pages.
 
     :param client: The org.
     :param request: What is to be exported.
     :param readers: How many threads will read at once, over all tasks: the number of ranges worth finding.
+    :param run_id: What tells the DAG run from all others.
     :raises PaginationError: ``pagination="offset"`` was asked for, and the object is too large for it.
     :raises SalesforceError: The org refused a query.
     """
@@ -165,7 +173,7 @@ def make_plan(client: SalesforceClient, request: Request, *, readers: int) -> Pl
         pagination=pagination,
         total=total,
         total_pages=total_pages,
-        run=secrets.token_hex(_RUN_BYTES),
+        run=hashlib.sha256(run_id.encode()).hexdigest()[:_RUN_KEY_LENGTH] + secrets.token_hex(_ATTEMPT_BYTES),
         started_at=started_at.isoformat(timespec="milliseconds"),
         segments=tuple(segments),
     )

@@ -63,8 +63,8 @@ def find_ranges(client: SalesforceClient, request: Request, total: int, *, wante
     with ThreadPoolExecutor(_PARALLEL_CALLS) as threads:
         cutter = _Cutter(client, request, threads)
         ranges = _merge(cutter.cut(IdRange(None, None, total), share), share)
-        for _ in range(MAX_ROUNDS - 1):
-            mean = total / len(ranges)
+        for _ in range(MAX_ROUNDS):
+            mean = total / max(wanted, len(ranges))
             too_full = [id_range for id_range in ranges if id_range.rows > _TOO_FULL * mean]
             if not too_full:
                 break
@@ -84,6 +84,7 @@ class _Cutter:
         self._query = request.query
         self._include_deleted = request.include_deleted
         self._threads = threads
+        self._space: tuple[str, str] | None = None
 
     def cut(self, id_range: IdRange, share: float) -> list[IdRange]:
         """Return the range as slices of equal width between its first and last Id, with their rows."""
@@ -91,10 +92,20 @@ class _Cutter:
         first, last = self._threads.map(self._first_id, ends)
         if first is None or last is None:  # the rows have been deleted since they were counted
             return [IdRange(id_range.after, id_range.until, 0)]
-        cuts = [id_range.after, *cut_evenly(first, last, _slices(id_range, first, last, share)), id_range.until]
+        cuts = [id_range.after, *cut_evenly(first, last, self._slices(id_range, first, last, share)), id_range.until]
         bounds = list(pairwise(cuts))
         counts = self._threads.map(self._count, bounds)
         return [IdRange(after, until, rows) for (after, until), rows in zip(bounds, counts, strict=True)]
+
+    def _slices(self, id_range: IdRange, first: str, last: str, share: float) -> int:
+        """Return into how many slices to cut: as many as shares, or many where the rows crowd at an unknown spot."""
+        shares = ceil(id_range.rows / share)
+        if self._space is None:
+            self._space = first, last
+            return shares
+        width = distance(id_range.after or self._space[0], id_range.until or self._space[1])
+        is_one_block = width >= _MUCH_NARROWER * distance(first, last)
+        return shares if is_one_block else max(shares, _FINE_SLICES)
 
     def _first_id(self, soql: str) -> str | None:
         for batch in self._client.query(soql, include_deleted=self._include_deleted):
@@ -106,20 +117,11 @@ class _Cutter:
         return self._client.count(self._query.between(*bounds).count(), include_deleted=self._include_deleted)
 
 
-def _slices(id_range: IdRange, first: str, last: str, share: float) -> int:
-    """Return into how many slices to cut: as many as shares, or many where the rows crowd at an unknown spot."""
-    shares = ceil(id_range.rows / share)
-    if id_range.after is None or id_range.until is None:
-        return shares  # an open range: what lies beyond its first and last Id is not part of its width
-    narrowed = distance(id_range.after, id_range.until) / max(1, distance(first, last))
-    return shares if narrowed >= _MUCH_NARROWER else max(shares, _FINE_SLICES)
-
-
 def _merge(ranges: Iterable[IdRange], share: float) -> list[IdRange]:
     """Join neighbours that together hold no more than the share, so that empty stretches cost no query."""
     merged: list[IdRange] = []
     for id_range in ranges:
-        if merged and merged[-1].rows + id_range.rows <= share:
+        if merged and (merged[-1].rows + id_range.rows <= share or 0 in (merged[-1].rows, id_range.rows)):
             before = merged.pop()
             id_range = IdRange(before.after, id_range.until, before.rows + id_range.rows)
         merged.append(id_range)

@@ -115,7 +115,9 @@ class ExportOperatorBase(BaseOperator):
         folder = self._folder(context, window)
         self.log.info("Destination: %s", folder)
         prepare(folder)
-        return make_plan(client, self._request(window), readers=readers), folder
+        run = context["dag_run"]
+        run_id = f"{run.dag_id} {run.run_id} {self.task_id}"
+        return make_plan(client, self._request(window), readers=readers, run_id=run_id), folder
 
     def _argument(self, name: str) -> Any:
         return _PARSERS[name](getattr(self, name))

@@ -32,5 +32,6 @@ class SalesforceExportOperator(ExportOperatorBase):
         with clear_errors(), SalesforceExportHook(self.salesforce_conn_id, pool_size=self.concurrency) as hook:
             client = hook.client
             plan, folder = self.plan(context, client, readers=self.concurrency)
-            pages = export_segments(client, plan, folder, threads=self.concurrency, attempt=context["ti"].try_number)
-            return summary(folder, publish(folder, plan, pages, api_calls=client.usage.calls))
+            attempt = context["ti"].try_number
+            pages = export_segments(client, plan, folder, threads=self.concurrency, attempt=attempt)
+            return summary(folder, publish(client, folder, plan, pages, api_calls=0, attempt=attempt))

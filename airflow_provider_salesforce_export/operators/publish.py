@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_salesforce_export.operators.base import open_folder
+from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
+from airflow_provider_salesforce_export.operators.base import DEFAULT_CONN_ID, open_folder
 from airflow_provider_salesforce_export.operators.errors import clear_errors
 
 if TYPE_CHECKING:
@@ -23,15 +24,24 @@ class SalesforceExportPublishOperator(BaseOperator):
 
     :param plan: The XCom ``plan`` of the count task.
     :param results: What the page tasks returned.
+    :param salesforce_conn_id: An Airflow connection of type ``salesforce_export``. Templated.
     """
 
-    template_fields: Sequence[str] = ("plan", "results")
+    template_fields: Sequence[str] = ("plan", "results", "salesforce_conn_id")
     ui_color = "#a9d8f5"
 
-    def __init__(self, *, plan: dict[str, Any], results: Sequence[dict[str, Any]], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        plan: dict[str, Any],
+        results: Sequence[dict[str, Any]],
+        salesforce_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.plan = plan
         self.results = results
+        self.salesforce_conn_id = salesforce_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -45,12 +55,14 @@ class SalesforceExportPublishOperator(BaseOperator):
         # A slice of mapped results comes in one request, iteration in one for each; None where nothing was mapped.
         results = self.results[:] if self.results else []
         folder = open_folder(self.plan["folder"], self.plan["destination_conn_id"])
-        with clear_errors():
+        with clear_errors(), SalesforceExportHook(self.salesforce_conn_id) as hook:
             manifest = publish(
+                hook.client,
                 folder,
                 Plan.from_dict(self.plan),
                 [page for result in results for page in result["pages"]],
                 api_calls=self.plan["api_calls"] + sum(result["api_calls"] for result in results),
+                attempt=context["ti"].try_number,
             )
         return summary(folder, manifest)
 
@@ -65,4 +77,5 @@ def summary(folder: Folder, manifest: Manifest) -> dict[str, Any]:
     from airflow_provider_salesforce_export.export.manifest import NAME
 
     sums = {name: manifest[name] for name in ("object_type", "count", "rows", "bytes", "api_calls")}
-    return sums | {"pages": len(manifest["pages"]), "folder": str(folder), "manifest": str(folder / NAME)}
+    sums |= {"pages": len(manifest["pages"]), "repairs": len(manifest["repairs"])}
+    return sums | {"folder": str(folder), "manifest": str(folder / NAME)}

@@ -166,7 +166,7 @@ def request_for(object_type=CONTACTS, *, page_size=2000, pagination="auto", incl
 
 def run_export(client, request, folder, *, threads=4, readers=4):
     """Export without Airflow; return what lies in the folder."""
-    plan = make_plan(client, request, readers=readers)
+    plan = make_plan(client, request, readers=readers, run_id="run")
     pages = export_segments(client, plan, folder, threads=threads, attempt=1)
-    publish(folder, plan, pages, api_calls=client.usage.calls)
+    publish(client, folder, plan, pages, api_calls=0)
     return Export(folder)

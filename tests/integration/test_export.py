@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import os
+from dataclasses import replace
 
 import pytest
 
@@ -16,7 +18,7 @@ from airflow_provider_salesforce_export.exceptions import (
 from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.page import export_segments
 from airflow_provider_salesforce_export.export.plan import make_plan
-from tests.integration.conftest import ids_in, request_for, run_export
+from tests.integration.conftest import Export, ids_in, request_for, run_export
 
 
 @pytest.mark.parametrize("contacts", [1, 2000, 2001, 4000, 4001])
@@ -56,7 +58,7 @@ def test_offset_pages_are_refused_where_salesforce_would_refuse_them(start_org, 
     client = client_of(start_org(contacts=4001))
 
     with pytest.raises(PaginationError, match=r"4001 rows.*OFFSET 4000.*above 2000.*'auto' or 'range'"):
-        make_plan(client, request_for(pagination="offset"), readers=4)
+        make_plan(client, request_for(pagination="offset"), readers=4, run_id="run")
 
 
 def test_the_envelope_is_that_of_the_replaced_service(start_org, client_of, tmp_path):
@@ -178,15 +180,24 @@ def test_a_second_export_replaces_the_first_and_sweeps_it(start_org, client_of, 
 def test_rows_that_came_after_the_count_are_read_too(start_org, client_of, tmp_path):
     server = start_org(contacts=2000)
     client = client_of(server)
-    plan = make_plan(client, request_for(page_size=500), readers=4)
+    plan = make_plan(client, request_for(page_size=500), readers=4, run_id="run")
     for number in range(700):
         server.org.insert("Contact", LastName=f"New {number}")
 
     pages = export_segments(client, plan, tmp_path, threads=2, attempt=1)
-    manifest = publish(tmp_path, plan, pages, api_calls=0)
+    manifest = publish(client, tmp_path, plan, pages, api_calls=0)
 
     assert (manifest["count"], manifest["rows"]) == (2000, 2700)
     assert [page["rows"] for page in manifest["pages"]] == [500, 500, 500, 500, 500, 200]
+
+
+def read_one_by_one(client, plan, folder, between):
+    """Read the pages of a plan one after another; ``between`` is called after each."""
+    pages = []
+    for number, segment in enumerate(plan.segments):
+        pages += export_segments(client, replace(plan, segments=(segment,)), folder, threads=1, attempt=1)
+        between(number)
+    return pages
 
 
 @pytest.mark.parametrize("pagination", ["offset", "range"])
@@ -195,64 +206,122 @@ def test_rows_that_are_deleted_between_pages_never_hide_others(start_org, client
     server = start_org(contacts=2000)
     client = client_of(server)
     existing = sorted(ids_in(server))
-    plan = make_plan(client, request_for(page_size=500, pagination=pagination), readers=4)
-    pages = []
-    for number, segment in enumerate(plan.segments):
-        alone = plan.__class__(**{**plan.__dict__, "segments": (segment,)})
-        pages += export_segments(client, alone, tmp_path, threads=1, attempt=1)
-        server.org.delete("Contact", existing[number])
+    plan = make_plan(client, request_for(page_size=500, pagination=pagination), readers=4, run_id="run")
+    pages = read_one_by_one(client, plan, tmp_path, lambda number: server.org.delete("Contact", existing[number]))
 
-    if pagination == "range":
-        assert publish(tmp_path, plan, pages, api_calls=0)["rows"] == 2000
-    else:
-        with pytest.raises(InconsistentPagesError, match="gap before page 2"):
-            publish(tmp_path, plan, pages, api_calls=0)
-        assert not (tmp_path / "manifest.json").exists()
+    manifest = publish(client, tmp_path, plan, pages, api_calls=0)
+
+    assert Export(tmp_path).holds_exactly(existing)
+    gaps = [(repair["kind"], repair["page"], repair["rows"]) for repair in manifest["repairs"]]
+    assert gaps == ([("gap", 1, 1), ("gap", 2, 1), ("gap", 3, 1)] if pagination == "offset" else [])
+    assert (manifest["count"], manifest["rows"]) == (2000, 2000)
+    assert manifest["count_after"] == 2000 - len(plan.segments)
 
 
 def test_rows_that_come_between_pages_never_double_others(start_org, client_of, tmp_path):
     server = start_org(contacts=2000)
     client = client_of(server)
     existing = sorted(ids_in(server))
-    server.org.delete("Contact", existing[3])
-    plan = make_plan(client, request_for(page_size=500), readers=4)
-    first, *others = plan.segments
-    alone = plan.__class__(**{**plan.__dict__, "segments": (first,)})
-    rest = plan.__class__(**{**plan.__dict__, "segments": tuple(others)})
-    pages = export_segments(client, alone, tmp_path, threads=1, attempt=1)
-    server.org.undelete("Contact", existing[3])
-    pages += export_segments(client, rest, tmp_path, threads=1, attempt=1)
+    for record_id in existing[:3]:
+        server.org.delete("Contact", record_id)
+    plan = make_plan(client, request_for(page_size=500), readers=4, run_id="run")
+    pages = read_one_by_one(client, plan, tmp_path, lambda number: server.org.undelete("Contact", existing[number % 3]))
 
-    with pytest.raises(InconsistentPagesError, match=r"page 2 begins at Id .*inside the page before"):
-        publish(tmp_path, plan, pages, api_calls=0)
+    manifest = publish(client, tmp_path, plan, pages, api_calls=0)
+
+    assert Export(tmp_path).holds_exactly(existing[3:])
+    assert [(repair["kind"], repair["page"], repair["rows"]) for repair in manifest["repairs"]] == [
+        ("overlap", 2, 1),
+        ("overlap", 3, 1),
+        ("overlap", 4, 1),
+    ]
+    assert manifest["drift"] == 0
+    assert manifest["count_after"] == 2000
 
 
-def test_a_missing_page_is_never_published(start_org, client_of, tmp_path):
-    client = client_of(start_org(contacts=1000))
-    plan = make_plan(client, request_for(page_size=250), readers=4)
+@pytest.mark.parametrize("pagination", ["offset", "range"])
+def test_a_page_that_is_missing_is_read_at_publishing(start_org, client_of, tmp_path, pagination):
+    server = start_org(contacts=1000)
+    client = client_of(server)
+    plan = make_plan(client, request_for(page_size=250, pagination=pagination), readers=4, run_id="run")
     pages = export_segments(client, plan, tmp_path, threads=4, attempt=1)
 
-    for missing in range(4):
-        with pytest.raises(InconsistentPagesError, match="gap"):
-            publish(tmp_path, plan, [page for page in pages if page is not pages[missing]], api_calls=0)
+    for missing in range(len(pages)):
+        rest = [page for page in pages if page is not pages[missing]]
+        manifest = publish(client, tmp_path, plan, rest, api_calls=0, attempt=missing + 1)
+
+        assert Export(tmp_path).holds_exactly(ids_in(server))
+        assert [(repair["kind"], repair["rows"]) for repair in manifest["repairs"]] == [("gap", pages[missing]["rows"])]
+        export_segments(client, plan, tmp_path, threads=4, attempt=1)  # what publishing swept
 
 
-@pytest.mark.parametrize("damage", ["delete", "cut"])
+def test_rows_that_vanish_at_the_end_leave_no_gap(start_org, client_of, tmp_path):
+    """Pages whose fence is gone prove nothing: what is left above the last proven row is read again."""
+    server = start_org(contacts=2000)
+    client = client_of(server)
+    existing = sorted(ids_in(server))
+    plan = make_plan(client, request_for(page_size=500), readers=4, run_id="run")
+    for record_id in existing[900:]:
+        server.org.delete("Contact", record_id)
+
+    pages = export_segments(client, plan, tmp_path, threads=2, attempt=1)
+    manifest = publish(client, tmp_path, plan, pages, api_calls=0)
+
+    assert Export(tmp_path).holds_exactly(existing[:900])
+    assert manifest["drift"] == -1100
+
+
+@pytest.mark.parametrize("damage", ["delete", "cut", "same size"])
 def test_a_page_that_is_not_there_as_written_is_never_published(start_org, client_of, tmp_path, damage):
     client = client_of(start_org(contacts=1000))
-    plan = make_plan(client, request_for(page_size=250), readers=4)
+    plan = make_plan(client, request_for(page_size=250), readers=4, run_id="run")
     pages = export_segments(client, plan, tmp_path, threads=4, attempt=1)
     file = tmp_path / pages[2]["file"]
-    file.unlink() if damage == "delete" else file.write_bytes(file.read_bytes()[:100])
+    content = file.read_bytes()
+    if damage == "delete":
+        file.unlink()
+    else:
+        file.write_bytes(content[:100] if damage == "cut" else content.replace(b"0", b"1", 1))
 
-    with pytest.raises(DestinationError, match=pages[2]["file"]):
-        publish(tmp_path, plan, pages, api_calls=0)
+    with pytest.raises((DestinationError, InconsistentPagesError), match=pages[2]["file"]):
+        publish(client, tmp_path, plan, pages, api_calls=0)
     assert not (tmp_path / "manifest.json").exists()
+
+
+def test_another_run_of_the_partition_keeps_its_pages(start_org, client_of, tmp_path):
+    """Two runs fill one partition at once: whoever commits last wins, and what it names is there."""
+    server = start_org(contacts=1000)
+    client = client_of(server)
+    plans = [make_plan(client, request_for(page_size=250), readers=4, run_id=f"run {n}") for n in range(2)]
+    pages = [export_segments(client, plan, tmp_path, threads=4, attempt=1) for plan in plans]
+
+    for plan, results in zip(plans, pages, strict=True):
+        publish(client, tmp_path, plan, results, api_calls=0)
+
+        export = Export(tmp_path)
+        assert export.manifest["run"] == plan.run
+        assert export.holds_exactly(ids_in(server))
+    assert len(export.files) == 5
+
+
+def test_leftovers_of_a_try_that_died_are_swept_by_the_next(start_org, client_of, tmp_path):
+    client = client_of(start_org(contacts=1000))
+    died, lives = (make_plan(client, request_for(page_size=250), readers=4, run_id="run") for _ in range(2))
+    export_segments(client, died, tmp_path, threads=4, attempt=1)
+    (tmp_path / f".page-00001-{died.run}.json.tmp").write_bytes(b"half")
+    (tmp_path / "page-00009-long-ago.json").write_bytes(b"abandoned")
+    os.utime(tmp_path / "page-00009-long-ago.json", (0, 0))
+    (tmp_path / "README").write_bytes(b"somebody else's")
+
+    publish(client, tmp_path, lives, export_segments(client, lives, tmp_path, threads=4, attempt=1), api_calls=0)
+
+    named = [page["file"] for page in Export(tmp_path).manifest["pages"]]
+    assert Export(tmp_path).files == sorted(["README", "manifest.json", *named])
 
 
 def test_a_later_try_does_not_touch_the_files_of_an_earlier_one(start_org, client_of, tmp_path):
     client = client_of(start_org(contacts=1000))
-    plan = make_plan(client, request_for(page_size=250), readers=4)
+    plan = make_plan(client, request_for(page_size=250), readers=4, run_id="run")
     first = export_segments(client, plan, tmp_path, threads=4, attempt=1)
     second = export_segments(client, plan, tmp_path, threads=4, attempt=2)
 
@@ -278,7 +347,7 @@ def test_a_passing_failure_is_repeated_and_leaves_no_trace(start_org, client_of,
 def test_a_body_that_stays_broken_is_never_written(start_org, client_of, tmp_path):
     server = start_org(contacts=100)
     client = client_of(server)
-    plan = make_plan(client, request_for(), readers=4)
+    plan = make_plan(client, request_for(), readers=4, run_id="run")
     server.org.fail_next(times=20, truncate=5000, path_pattern="/query")
 
     with pytest.raises(IncompleteResponseError):
@@ -296,7 +365,7 @@ def test_a_field_that_the_user_may_not_see_is_named(start_org, client_of, tmp_pa
 
 def test_a_destination_that_cannot_be_written_says_so(start_org, client_of, tmp_path):
     client = client_of(start_org(contacts=10))
-    plan = make_plan(client, request_for(), readers=4)
+    plan = make_plan(client, request_for(), readers=4, run_id="run")
 
     with pytest.raises(DestinationError, match=r"no-such-folder.*cannot be written.*rights of the Airflow workers"):
         export_segments(client, plan, tmp_path / "no-such-folder", threads=1, attempt=1)

@@ -1,0 +1,59 @@
+"""An org in memory, for tests that ask thousands of questions: it answers the queries that this package composes."""
+
+import re
+
+from airflow_provider_salesforce_export.salesforce.client import ApiUsage
+
+_QUERY = re.compile(
+    r"SELECT (?P<fields>.+?) FROM Contact(?: WHERE (?P<where>.+?))?"
+    r"(?: ORDER BY Id (?P<order>ASC|DESC))?(?: LIMIT (?P<limit>\d+))?(?: OFFSET (?P<offset>\d+))?"
+)
+_BOUND = re.compile(r"\(?Id (?P<operator>>|<=) '(?P<id>\w{15})'\)?")
+
+
+class MemoryOrg:
+    """
+    A client of an org with contacts.
+
+    ``ids`` may be changed at any time; ``before_request`` is called before each answer.
+    """
+
+    def __init__(self, ids, before_request=lambda: None):
+        self.ids = set(ids)
+        self.before_request = before_request
+        self.usage = ApiUsage()
+
+    def count(self, soql, *, include_deleted=False):
+        return len(self._answer(soql))
+
+    def query(self, soql, *, include_deleted=False):
+        yield [{"attributes": {"type": "Contact"}, "Id": record_id} for record_id in self._answer(soql)]
+
+    def _answer(self, soql):
+        self.before_request()
+        self.usage.calls += 1
+        query = _QUERY.fullmatch(soql)
+        found = sorted(self.ids, reverse=query["order"] == "DESC")
+        for condition in (query["where"] or "").split(" AND "):
+            found = self._filtered(found, condition)
+        offset = int(query["offset"] or 0)
+        assert offset <= 2000, "Salesforce would refuse this"
+        return found[offset:][: int(query["limit"]) if query["limit"] else None]
+
+    @staticmethod
+    def _filtered(ids, condition):
+        if not condition:
+            return ids
+        bound = _BOUND.fullmatch(condition)
+        above = bound["operator"] == ">"
+        return [record_id for record_id in ids if (record_id[:15] > bound["id"]) == above]
+
+
+def contact_id(number):
+    """Return the 15-character Id of a contact by its place in the Id space."""
+    digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+    text = ""
+    for _ in range(12):
+        number, digit = divmod(number, 62)
+        text = digits[digit] + text
+    return f"003{text}"
