@@ -67,14 +67,15 @@ class ObjectType:
         :param cursor_field: The datetime field by which incremental runs choose their records.
         :raises ConfigurationError: The query is not of that form.
         """
-        match = _SELECT.fullmatch(soql)
-        if match is None:
-            raise ConfigurationError(f"Expected SELECT ... FROM ... [WHERE ...] for {name!r}, got: {soql}")
+        soql = soql.strip().rstrip(";")
         refused = _CLAUSES_OF_PAGING.search(_QUOTED.sub("''", soql))
         if refused:
             raise ConfigurationError(
                 f"{refused[1]} in the query of {name!r} is not possible: the export orders and cuts the pages itself."
             )
+        match = _SELECT.fullmatch(soql)
+        if match is None:
+            raise ConfigurationError(f"Expected SELECT ... FROM ... [WHERE ...] for {name!r}, got: {soql}")
         fields = tuple(field.strip() for field in match["fields"].split(","))
         return cls(name, match["sobject"], fields, where=match["where"], cursor_field=cursor_field)
 

@@ -30,7 +30,7 @@ class SalesforceExportTaskGroup(TaskGroup):
     :param until: End of that window, exclusive. Templated.
     :param include_deleted: Read records in the recycle bin too. Templated.
     :param pagination: ``auto``; or ``offset`` (LIMIT/OFFSET, for small objects) or ``range`` (by Id).
-    :param max_page_tasks: The most page tasks. Up to as many pages, each task reads one; beyond, several.
+    :param max_page_tasks: The most page tasks. Where there are more pages, a task reads several.
     :param concurrency: How many pages one task reads at once.
     :param salesforce_conn_id: An Airflow connection of type ``salesforce_export``. Templated.
     :param group_id: The id of the group; the name of the object type by default.
@@ -88,7 +88,8 @@ class SalesforceExportTaskGroup(TaskGroup):
             task_id="publish",
             task_group=self,
             # Without rows there is no page task: it counts as skipped, and the manifest must be written all the same.
-            trigger_rule="none_failed",
+            # Where the whole group is skipped, by a branch before it, no task of it succeeds.
+            trigger_rule="none_failed_min_one_success",
             plan=plan,
             results=cast("Any", self.pages.output),
             salesforce_conn_id=salesforce_conn_id,

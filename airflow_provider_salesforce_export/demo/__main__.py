@@ -64,13 +64,14 @@ def _demo(log: IO[str]) -> None:
     with surroundings("demo") as around:
         shutil.rmtree(around.pages, ignore_errors=True)
         org = around.org
-        console.print(f"  MongoDB    {around.connections['mongo_default']['host']}, with the OAuth token of a login")
+        console.print(f"  MongoDB    {around.mongo_hosts}, with the OAuth token of a login")
         console.print(f"  Salesforce {org.url}, with {_sizes(org)}")
         console.print("[bold]Preparing Airflow's database ...[/]")
         environment = around.environment | as_environment(around.connections)
         prepare_database(environment, log)
         for object_type in CATALOGUE.values():
             if object_type.name == "contacts":
+                console.print("In the middle of it the org will end the session, to show that the token is renewed.")
                 org.expire_tokens_after(CALLS_BEFORE_THE_SESSION_ENDS)
             _run_dag(f"salesforce_{object_type.name}", environment, log)
         _show(around)

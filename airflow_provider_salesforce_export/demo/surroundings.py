@@ -9,14 +9,14 @@ import sqlite3
 import subprocess
 import sys
 import sysconfig
+import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from pymongo import MongoClient
-from pymongo.uri_parser import parse_uri
 
 from airflow_provider_salesforce_export.key_collection.collection import DEFAULT_COLLECTION, Account, KeyCollection
 from airflow_provider_salesforce_export.sandbox import SandboxServer, SandboxSettings
@@ -31,6 +31,9 @@ FOLDER = Path(".demo")
 DATABASE = "salesforce_export_demo"
 """Not the default database: MONGO_URI may name a MongoDB with keys that matter."""
 
+Connection = dict[str, Any] | str
+"""An Airflow connection, as plain data or as a URI."""
+
 _STOP_TIMEOUT = 30.0  # seconds
 
 
@@ -44,13 +47,15 @@ class Surroundings:
     What has been started.
 
     :param org: The Salesforce org.
-    :param connections: Airflow connections by id, as plain data.
+    :param connections: Airflow connections by id.
+    :param mongo_hosts: Where the MongoDB is, to be shown.
     :param environment: Environment variables for Airflow's commands.
     :param pages: The folder that the pages go to.
     """
 
     org: SandboxOrg
-    connections: dict[str, dict[str, Any]]
+    connections: dict[str, Connection]
+    mongo_hosts: str
     environment: dict[str, str]
     pages: Path
 
@@ -70,9 +75,10 @@ def surroundings(name: str, *, org_port: int = 0) -> Iterator[Surroundings]:
         with MongoClient[dict[str, Any]](mongo_uri) as mongo:
             keys = KeyCollection(mongo[DATABASE][DEFAULT_COLLECTION])
             account = Account(settings.client_id, server.url.partition("://")[2])
+            mongo_hosts = ", ".join(f"{host}:{port}" for host, port in mongo.nodes or [mongo.address or ("?", 0)])
             keys.delete(account)
             keys.save(account, server.org.issue_token(), replacing=None)
-        connections = {
+        connections: dict[str, Connection] = {
             "salesforce_export_default": {
                 "conn_type": "salesforce_export",
                 "host": server.url,
@@ -84,7 +90,7 @@ def surroundings(name: str, *, org_port: int = 0) -> Iterator[Surroundings]:
             "mongo_default": _mongo_connection(mongo_uri),
         }
         pages = home / "pages"
-        yield Surroundings(server.org, connections, _environment(home, pages), pages)
+        yield Surroundings(server.org, connections, mongo_hosts, _environment(home, pages), pages)
 
 
 def airflow(*arguments: str) -> list[str]:
@@ -144,27 +150,23 @@ def exit_on_sigterm() -> None:
 
 
 def _end_group(process: subprocess.Popen[str]) -> None:
-    try:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(_STOP_TIMEOUT)
-    except ProcessLookupError:
-        return
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+    """End a process and all that it has started, and wait until none is left."""
+    deadline = time.monotonic() + _STOP_TIMEOUT
+    stop: int = signal.SIGTERM
+    with suppress(ProcessLookupError):
+        while True:
+            os.killpg(process.pid, stop)
+            process.poll()
+            time.sleep(0.2)
+            stop = 0 if time.monotonic() < deadline else signal.SIGKILL  # 0 asks whether there is anybody left
     process.wait()
 
 
-def _mongo_connection(uri: str) -> dict[str, Any]:
-    parsed = parse_uri(uri)
-    hosts = ",".join(f"{host}:{port}" for host, port in parsed["nodelist"])
-    fields = {
-        "conn_type": "mongo",
-        "host": hosts,
-        "login": parsed["username"],
-        "password": parsed["password"],
-        "extra": dict(parsed["options"]),
-    }
-    return {name: value for name, value in fields.items() if value}
+def _mongo_connection(uri: str) -> str:
+    """Return the address as Airflow wants it: as a connection of type mongo."""
+    scheme, _, rest = uri.partition("://")
+    srv = ("&" if "?" in rest else "/?" if "/" not in rest else "?") + "srv=true" if scheme == "mongodb+srv" else ""
+    return f"mongo://{rest}{srv}"
 
 
 def _environment(home: Path, pages: Path) -> dict[str, str]:
@@ -183,10 +185,13 @@ def _environment(home: Path, pages: Path) -> dict[str, str]:
     }
 
 
-def as_environment(connections: dict[str, dict[str, Any]]) -> dict[str, str]:
+def as_environment(connections: dict[str, Connection]) -> dict[str, str]:
     """
     Return connections as the environment variables in which Airflow looks for them.
 
-    :param connections: By id, as plain data.
+    :param connections: By id.
     """
-    return {f"AIRFLOW_CONN_{conn_id.upper()}": json.dumps(values) for conn_id, values in connections.items()}
+    return {
+        f"AIRFLOW_CONN_{conn_id.upper()}": value if isinstance(value, str) else json.dumps(value)
+        for conn_id, value in connections.items()
+    }

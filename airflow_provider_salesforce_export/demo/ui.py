@@ -71,7 +71,8 @@ def _greet(around: Surroundings, port: int) -> None:
     console.print(f"  Salesforce   {around.org.url}")
     console.print(f"  Pages        {around.pages}")
     console.print(f"  Log          {LOG}")
-    console.print("\nTrigger salesforce_contacts, salesforce_deals or salesforce_notes. Ctrl-C stops everything.")
+    console.print("\nThe three DAGs have begun their first scheduled runs.", end=" ")
+    console.print("Trigger salesforce_contacts, salesforce_deals or salesforce_notes. Ctrl-C stops everything.")
 
 
 def _server_settings(port: int) -> dict[str, str]:
@@ -93,6 +94,7 @@ def _server_settings(port: int) -> dict[str, str]:
 def _prepare(around: Surroundings, environment: dict[str, str], log: IO[str]) -> None:
     """Store the connections where the UI shows them; environment variables would work, but stay unseen."""
     connections = FOLDER / "ui" / "connections.json"
+    connections.touch(mode=0o600)
     connections.write_text(json.dumps(around.connections))
     prepare_database(environment, log)
     run_airflow("connections", "import", "--overwrite", str(connections), environment=environment, log=log)
@@ -120,9 +122,11 @@ def _free_port(wanted: int) -> int:
     """Return the port that is wanted, or any free one where it is taken."""
     for port in (wanted, 0):
         with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server will: TIME_WAIT is no owner
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
+                console.print(f"  Port {wanted} is taken: using another one.")
                 continue
             return int(probe.getsockname()[1])
     raise OSError("no free port")

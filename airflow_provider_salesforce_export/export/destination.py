@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -99,11 +100,17 @@ def _is_local(path: Folder) -> bool:
     return isinstance(path, Path) or path.protocol in ("", "file", "local")
 
 
+def _store_errors() -> tuple[type[Exception], ...]:
+    """Return what file systems raise: OSError, and what botocore raises beside it, where it is loaded."""
+    botocore = sys.modules.get("botocore.exceptions")
+    return (OSError, botocore.BotoCoreError, botocore.ClientError) if botocore else (OSError,)
+
+
 @contextmanager
 def _destination_errors(path: Folder, done: str) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except _store_errors() as error:
         raise DestinationError(
             f"{path} cannot be {done}: {error}. Check the destination, and the rights of the Airflow workers there "
             "(destination_conn_id for an object store)."

@@ -128,7 +128,7 @@ def _manifest(
 
 def _report(manifest: Manifest, folder: Folder) -> None:
     log.info(
-        "Published %d rows of %s in %d pages with %d API calls: %s",
+        "Published %d rows of %s in %d page(s) with %d API calls: %s",
         manifest["rows"],
         manifest["object_type"],
         len(manifest["pages"]),

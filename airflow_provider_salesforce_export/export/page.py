@@ -98,19 +98,25 @@ def _export_segment(
 def _offset_page(client: SalesforceClient, plan: Plan, segment: Segment) -> Iterator[Page]:
     request, number, offset = plan.request, segment.first_page, segment.rows_before
     is_last = number == plan.total_pages
+    if number == 1 and is_last:
+        yield from range_pages(client, plan, segment)
+        return
     fences = 1 if number > 1 else 0
-    soql = request.query.select(
-        # No LIMIT on the last page: rows that were pushed down since the COUNT are still read.
-        limit=None if is_last else request.page_size + fences,
-        offset=offset - fences,
-    )
-    batches = client.query(soql, include_deleted=request.include_deleted)
+    soql = request.query.select(limit=request.page_size + fences, offset=offset - fences)
+    records = client.first_batch(soql, include_deleted=request.include_deleted)
     after = None
     if fences:
-        first_batch = next(batches)
-        if not first_batch:
+        if not records:
             return  # Not even the fence is there: the page proves nothing, and publishing sees what is missing.
-        after, batches = first_batch[0]["Id"], chain([first_batch[1:]], batches)
+        after, records = records[0]["Id"], records[1:]
+    missing = request.page_size - len(records)
+    rest: Iterator[list[Record]] = iter(())
+    if is_last or missing:
+        # A reply to OFFSET may be cut short, and rows may have been pushed down: what follows is read by Id.
+        following = request.query.between(records[-1]["Id"] if records else after, None)
+        soql = following.select(limit=None if is_last else missing)
+        rest = client.query(soql, include_deleted=request.include_deleted)
+    batches = chain([records], rest)
     yield from _parts(batches, request.page_size, number, offset, after, until=None, limited=not is_last)
 
 

@@ -164,10 +164,12 @@ def make_plan(client: SalesforceClient, request: Request, *, readers: int, run_i
         segments = [
             Segment(first_page=number + 1, pages=1, rows_before=number * request.page_size) for number in range(pages)
         ]
+    elif not pages:
+        segments = []
     else:
         segments = _number(find_ranges(client, request, total, wanted=min(pages, readers)), request.page_size)
     total_pages = sum(segment.pages for segment in segments)
-    log.info("%s has %d rows: %d pages by %s.", request.object_type, total, total_pages, pagination)
+    log.info("%s: %d rows, to be read by %s in %d page(s).", request.object_type, total, pagination, total_pages)
     return Plan(
         request=request,
         pagination=pagination,

@@ -39,6 +39,10 @@ class Window:
         """Return both ends as ISO 8601 texts in UTC, to the millisecond."""
         return datetime_literal(self.start), datetime_literal(self.end)
 
+    def partition_name(self) -> str:
+        """Return the name of the folder: both ends, so that no other run writes there, be it of the same start."""
+        return f"{partition_name(self.start)}--{partition_name(self.end)}"
+
 
 def partition_name(moment: datetime) -> str:
     """

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
+
 from airflow_provider_salesforce_export.exceptions import ConfigurationError
 from airflow_provider_salesforce_export.salesforce.domains import login_url
 
@@ -17,6 +19,24 @@ if TYPE_CHECKING:
 DEFAULT_AUTH_TIMEOUT = 10.0
 DEFAULT_TIMEOUT = 120.0
 GRANT_TYPES = ("refresh_token", "password")
+
+
+def find_connection(conn_id: str, conn_type: str) -> Connection:
+    """
+    Return an Airflow connection.
+
+    :param conn_id: Its id.
+    :param conn_type: Of which type it should be, for the message.
+    :raises ConfigurationError: There is none of that id.
+    """
+    try:
+        connection: Connection = BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise ConfigurationError(
+            f"There is no Airflow connection {conn_id!r}. An Airflow admin creates it under Admin > Connections (type: "
+            f"{conn_type}), or as the environment variable AIRFLOW_CONN_{conn_id.upper()}."
+        ) from None
+    return connection
 
 
 @dataclass(frozen=True)
@@ -54,7 +74,7 @@ class ConnectionSettings:
     api_version: str | None = None
     auth_timeout: float = DEFAULT_AUTH_TIMEOUT
     timeout: float = DEFAULT_TIMEOUT
-    proxies: dict[str, str] | None = None
+    proxies: dict[str, str] | None = field(default=None, repr=False)
     username: str = ""
     user_password: str = field(default="", repr=False)
     security_token: str = field(default="", repr=False)
@@ -146,7 +166,7 @@ def _proxies(value: Any, where: str) -> dict[str, str] | None:
         try:
             value = json.loads(value)
         except json.JSONDecodeError:
-            value = f"{value} (not JSON)"
+            value = "not JSON"
     if value is None or isinstance(value, dict):
         return value
     raise ConfigurationError(f'proxies {where} is not an object such as {{"https": "http://proxy:3128"}}.')

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
+from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError, SalesforceExportError
-from airflow_provider_salesforce_export.hooks.connection import ConnectionSettings
+from airflow_provider_salesforce_export.hooks.connection import ConnectionSettings, find_connection
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.key_collection.collection import Account, KeyCollection
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
+
+DEFAULT_POOL_SIZE = 10
+"""Enough for the COUNTs that are asked in parallel when ranges are planned."""
 
 _MONGO_TIMEOUT = 5_000  # milliseconds to find a server; the driver's own default lets a task hang for 30 seconds
 
@@ -35,7 +37,7 @@ class SalesforceExportHook(BaseHook):
     conn_type = "salesforce_export"
     hook_name = "Salesforce Export"
 
-    def __init__(self, salesforce_conn_id: str = default_conn_name, *, pool_size: int = 10) -> None:
+    def __init__(self, salesforce_conn_id: str = default_conn_name, *, pool_size: int = DEFAULT_POOL_SIZE) -> None:
         super().__init__()
         self.salesforce_conn_id = salesforce_conn_id
         self.pool_size = pool_size
@@ -48,8 +50,10 @@ class SalesforceExportHook(BaseHook):
         self.close()
 
     def close(self) -> None:
-        """Close the connections to Salesforce and to MongoDB."""
+        """Close the connections to Salesforce and to MongoDB; they are opened again where they are needed again."""
         self._opened.close()
+        for name in ("client", "keys"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def settings(self) -> ConnectionSettings:
@@ -58,9 +62,7 @@ class SalesforceExportHook(BaseHook):
 
         :raises ConfigurationError: A field of it is missing or wrong.
         """
-        with _named(self.salesforce_conn_id, self.conn_type):
-            connection = self.get_connection(self.salesforce_conn_id)
-        return ConnectionSettings.from_connection(connection)
+        return ConnectionSettings.from_connection(find_connection(self.salesforce_conn_id, self.conn_type))
 
     @cached_property
     def account(self) -> Account:
@@ -72,7 +74,9 @@ class SalesforceExportHook(BaseHook):
     @cached_property
     def keys(self) -> KeyCollection:
         """Return the key collection."""
+        from airflow.exceptions import AirflowConfigException
         from airflow.providers.mongo.hooks.mongo import MongoHook
+        from pymongo.errors import PyMongoError
 
         from airflow_provider_salesforce_export.key_collection.collection import (
             DEFAULT_COLLECTION,
@@ -80,12 +84,16 @@ class SalesforceExportHook(BaseHook):
             KeyCollection,
         )
 
-        with _named(self.settings.mongo_conn_id, MongoHook.conn_type):
-            mongo = MongoHook(self.settings.mongo_conn_id)
-        mongo.extras.setdefault("serverSelectionTimeoutMS", _MONGO_TIMEOUT)
+        conn_id = self.settings.mongo_conn_id
+        find_connection(conn_id, MongoHook.conn_type)
+        try:
+            mongo = MongoHook(conn_id)
+            mongo.extras.setdefault("serverSelectionTimeoutMS", _MONGO_TIMEOUT)
+            self._opened.callback(mongo.get_conn().close)
+        except (AirflowConfigException, PyMongoError, ValueError) as error:
+            raise ConfigurationError(f"The Airflow connection {conn_id!r} names no MongoDB: {error}") from None
         database = self.settings.key_database or mongo.connection.schema or DEFAULT_DATABASE
         collection = self.settings.key_collection or DEFAULT_COLLECTION
-        self._opened.callback(mongo.get_conn().close)
         return KeyCollection(mongo.get_collection(collection, database))
 
     @cached_property
@@ -128,24 +136,13 @@ class SalesforceExportHook(BaseHook):
         :returns: Whether it works, and a sentence.
         """
         try:
-            user = self.client.user_info()
-            quota = self.client.limits()["DailyApiRequests"]
+            with self:
+                user = self.client.user_info()
+                quota = self.client.limits()["DailyApiRequests"]
+                return True, (
+                    f"Connected to {self.client.instance_url} (org {user['organization_id']}) as "
+                    f"{user['preferred_username']}, API version {self.client.api_version}, "
+                    f"{quota['Remaining']} of {quota['Max']} API calls left today."
+                )
         except SalesforceExportError as error:
             return False, str(error)
-        return True, (
-            f"Connected to {self.client.instance_url} (org {user['organization_id']}) as "
-            f"{user['preferred_username']}, API version {self.client.api_version}, "
-            f"{quota['Remaining']} of {quota['Max']} API calls left today."
-        )
-
-
-@contextmanager
-def _named(conn_id: str, conn_type: str) -> Iterator[None]:
-    """Say what kind of connection is missing, and where it is made."""
-    try:
-        yield
-    except AirflowNotFoundException:
-        raise ConfigurationError(
-            f"There is no Airflow connection {conn_id!r}. An Airflow admin creates it, with type {conn_type!r}, under "
-            f"Admin > Connections or as AIRFLOW_CONN_{conn_id.upper()}."
-        ) from None

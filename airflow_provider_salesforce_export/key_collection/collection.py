@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pymongo import ReturnDocument
-from pymongo.errors import ConnectionFailure, DuplicateKeyError, PyMongoError
+from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
 from pymongo.write_concern import WriteConcern
 
 from airflow_provider_salesforce_export.exceptions import KeyCollectionError, KeyCollectionUnavailableError
@@ -18,10 +19,11 @@ if TYPE_CHECKING:
 
     from airflow_provider_salesforce_export.salesforce.oauth import Token
 
+log = logging.getLogger(__name__)
+
 DEFAULT_DATABASE = "salesforce_export"
 DEFAULT_COLLECTION = "integrations.salesforce.key"
 
-_NEVER_SAVED = {"version": {"$exists": False}}  # by this package: the document is another program's, or new
 _WRITE_TIMEOUT = 10_000  # milliseconds to wait for a majority of the replica set
 
 
@@ -93,18 +95,21 @@ class KeyCollection:
         :raises KeyCollectionError: MongoDB refused.
         :raises KeyCollectionUnavailableError: MongoDB does not answer.
         """
-        unchanged = {"version": replacing.version} if replacing and replacing.version else _NEVER_SAVED
         update = {
-            "$set": {"token": token, "token_invalidated": False},
-            "$inc": {"version": 1},
+            "$set": {
+                "token": token,
+                "token_invalidated": False,
+                "version": replacing.version + 1 if replacing else 1,
+            },
             "$unset": {"last_error": ""},
             "$currentDate": {"updated_at": True},
         }
         with _mongo_errors():
-            self._collection.create_index([("account_id", 1), ("owner", 1)], unique=True)
+            if replacing is None:
+                self._make_unique()
             try:
                 document = self._collection.find_one_and_update(
-                    _identity(account) | unchanged,
+                    _identity(account) | _holding(replacing),
                     update,
                     upsert=replacing is None,
                     return_document=ReturnDocument.AFTER,
@@ -125,7 +130,7 @@ class KeyCollection:
         """
         with _mongo_errors():
             self._collection.update_one(
-                _identity(key.account) | {"token.access_token": key.token["access_token"]},
+                _identity(key.account) | _holding(key),
                 {
                     "$set": {"token_invalidated": True, "last_error": reason},
                     "$currentDate": {"updated_at": True},
@@ -142,6 +147,22 @@ class KeyCollection:
         with _mongo_errors():
             return self._collection.delete_one(_identity(account)).deleted_count == 1
 
+    def delete_invalidated(self, key: Key) -> None:
+        """
+        Delete a key that Salesforce has refused for good, unless somebody has logged in meanwhile.
+
+        :param key: The key as it was read.
+        """
+        with _mongo_errors():
+            self._collection.delete_one(_identity(key.account) | _holding(key) | {"token_invalidated": True})
+
+    def _make_unique(self) -> None:
+        try:
+            self._collection.create_index([("account_id", 1), ("owner", 1)], unique=True)
+        except OperationFailure as error:
+            # Another program's index or documents, or no right to make one: a login matters more.
+            log.warning("%s has no unique index on account_id and owner: %s", self.name, _said(error))
+
     def _key(self, account: Account, document: dict[str, Any]) -> Key:
         token = document.get("token")
         if not isinstance(token, dict) or not token.get("access_token") or not token.get("instance_url"):
@@ -149,11 +170,23 @@ class KeyCollection:
                 f"The document of account {account.account_id} (owner {account.owner}) in {self.name} holds no token "
                 "with access_token and instance_url: delete it and log in again."
             )
-        return Key(account, token, document.get("version") or 0, bool(document.get("token_invalidated")))
+        version = document.get("version")
+        return Key(account, token, version if isinstance(version, int) else 0, bool(document.get("token_invalidated")))
 
 
 def _identity(account: Account) -> dict[str, Any]:
     return {"account_id": account.account_id, "owner": account.owner}
+
+
+def _holding(key: Key | None) -> dict[str, Any]:
+    """Return the condition that a document still holds the token that was read; None: that it holds none."""
+    return {"token.access_token": key.token["access_token"] if key else {"$exists": False}}
+
+
+def _said(error: PyMongoError) -> str:
+    """Return MongoDB's message alone: its details may quote a document, and with it a token."""
+    details = error.details if isinstance(error, OperationFailure) else None
+    return str(details.get("errmsg", "")) if details else type(error).__name__
 
 
 @contextmanager
@@ -168,6 +201,6 @@ def _mongo_errors() -> Iterator[None]:
         ) from None
     except PyMongoError as error:
         raise KeyCollectionError(
-            f"MongoDB refused an operation on the Salesforce keys: {error}. Check user and rights in the MongoDB "
-            "connection of Airflow (mongo_conn_id)."
+            f"MongoDB refused an operation on the Salesforce keys: {_said(error)}. Check user and rights in the "
+            "MongoDB connection of Airflow (mongo_conn_id)."
         ) from None

@@ -6,6 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from airflow_provider_salesforce_export.exceptions import LoginRequiredError
+from airflow_provider_salesforce_export.salesforce.client import Renewal
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.key_collection.collection import Account, Key, KeyCollection
@@ -43,9 +44,9 @@ class StoredToken:
                 self._token = key.token if key else self._obtain(None)
             return self._token
 
-    def renew(self, rejected: Token) -> Token:
+    def renew(self, rejected: Token) -> Renewal:
         """
-        Return a token other than the one that was refused, and save it before it is used.
+        Return a token other than the one that was refused: the stored one, else a new one, saved before it is used.
 
         :param rejected: The token with which the org answered 401.
         :raises LoginRequiredError: The refresh token is refused too.
@@ -53,18 +54,18 @@ class StoredToken:
         """
         with self._lock:
             key = self._find()
-            if key is not None and key.token["access_token"] != rejected["access_token"]:
-                self._token = key.token
-            else:
-                self._token = self._obtain(key)
-            return self._token
+            is_new = key is None or key.token["access_token"] == rejected["access_token"]
+            self._token = self._obtain(key) if key is None or is_new else key.token
+            return Renewal(self._token, is_new)
 
     def _find(self) -> Key | None:
         key = self._keys.find(self._account)
         if key is None or not key.invalidated:
             return key
-        self._keys.delete(self._account)
-        raise self._login_required("was refused by Salesforce for good, and has been deleted")
+        self._keys.delete_invalidated(key)
+        if self._grant.needs_key:
+            raise self._login_required("was refused by Salesforce for good, and has been deleted")
+        return None
 
     def _obtain(self, key: Key | None) -> Token:
         if key is None and self._grant.needs_key:
@@ -81,5 +82,5 @@ class StoredToken:
         account = self._account
         return LoginRequiredError(
             f"The Salesforce key of account {account.account_id} (owner {account.owner}) in {self._keys.name} {what}: "
-            "log in to Salesforce with this account again."
+            "log in to Salesforce with this account, or use grant_type 'password'."
         )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
+from airflow_provider_salesforce_export.exceptions import ConfigurationError
+from airflow_provider_salesforce_export.hooks.connection import find_connection
 from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
 from airflow_provider_salesforce_export.object_types import ObjectType, resolve_object_type
 from airflow_provider_salesforce_export.operators import arguments
@@ -99,8 +101,10 @@ class ExportOperatorBase(BaseOperator):
         for name in _PARSERS:
             if not arguments.is_template(getattr(self, name)):
                 self._argument(name)
+        if self.mode == "full" and not arguments.is_template(since) and not arguments.is_template(until):
+            self._refuse_window_of_full_run()
 
-    def plan(self, context: Context, client: SalesforceClient, *, readers: int) -> tuple[Plan, Folder]:
+    def plan_export(self, context: Context, client: SalesforceClient, *, readers: int) -> tuple[Plan, Folder]:
         """
         Count the rows, plan the pages, and make the folder that they go to.
 
@@ -119,13 +123,17 @@ class ExportOperatorBase(BaseOperator):
         run_id = f"{run.dag_id} {run.run_id} {self.task_id}"
         return make_plan(client, self._request(window), readers=readers, run_id=run_id), folder
 
+    def _refuse_window_of_full_run(self) -> None:
+        if self._argument("since") or self._argument("until"):
+            raise ConfigurationError("since and until are for mode='incremental': a full run exports all records.")
+
     def _argument(self, name: str) -> Any:
         return _PARSERS[name](getattr(self, name))
 
     def _window(self, context: Context) -> Window | None:
         if self._argument("mode") == "full":
+            self._refuse_window_of_full_run()
             return None
-        from airflow_provider_salesforce_export.exceptions import ConfigurationError
         from airflow_provider_salesforce_export.export.window import Window
 
         run = context["dag_run"]
@@ -144,8 +152,8 @@ class ExportOperatorBase(BaseOperator):
         from airflow_provider_salesforce_export.export.window import partition_name
 
         run = context["dag_run"]
-        moment = window.start if window else run.logical_date or run.run_after
-        return open_folder(self.destination, self.destination_conn_id) / self.object_type.name / partition_name(moment)
+        partition = window.partition_name() if window else partition_name(run.logical_date or run.run_after)
+        return open_folder(self.destination, self.destination_conn_id) / self.object_type.name / partition
 
     def _request(self, window: Window | None) -> Request:
         from airflow_provider_salesforce_export.export.plan import Request
@@ -169,7 +177,16 @@ def open_folder(url: str, conn_id: str | None) -> Folder:
 
     :param url: A URL that ObjectStoragePath understands.
     :param conn_id: The Airflow connection of the object store, or None.
+    :raises ConfigurationError: There is no such connection, or nothing that can read and write such a URL.
     """
     from airflow.sdk import ObjectStoragePath
 
-    return ObjectStoragePath(url, conn_id=conn_id)
+    if conn_id:
+        find_connection(conn_id, "that of the object store")  # fsspec would go on without credentials
+    try:
+        return ObjectStoragePath(url, conn_id=conn_id)
+    except (ImportError, ValueError) as error:
+        raise ConfigurationError(
+            f"The destination {url!r} cannot be opened: {error}. S3 needs the extra [s3] of this package; other stores "
+            "need their Airflow provider."
+        ) from None

@@ -21,7 +21,7 @@ class SalesforceExportCountOperator(ExportOperatorBase):
 
     Returns the work of each page task, for ``expand``; pushes what they share as XCom ``plan``.
 
-    :param max_page_tasks: The most page tasks. Up to as many pages, each task reads one; beyond, several.
+    :param max_page_tasks: The most page tasks. Where there are more pages, a task reads several.
     :param kwargs: See :class:`ExportOperatorBase` for what is to be exported.
     """
 
@@ -36,7 +36,7 @@ class SalesforceExportCountOperator(ExportOperatorBase):
         :param context: The task's context.
         """
         with clear_errors(), SalesforceExportHook(self.salesforce_conn_id) as hook:
-            plan, folder = self.plan(context, hook.client, readers=self.max_page_tasks * self.concurrency)
+            plan, folder = self.plan_export(context, hook.client, readers=self.max_page_tasks * self.concurrency)
             api_calls = hook.client.usage.calls
         shared = plan.to_dict() | {
             "folder": str(folder),

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import logging
 
-from airflow_provider_salesforce_export.exceptions import SalesforceExportError
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_salesforce_export.exceptions import (
+    ApiVersionError,
+    AuthenticationError,
+    ConfigurationError,
+    QueryError,
+    SalesforceExportError,
+)
 
 log = logging.getLogger(__name__)
+
+HOPELESS = (ConfigurationError, AuthenticationError, QueryError, ApiVersionError)
+"""What another try cannot mend; repeated wrong logins may even lock the user."""
 
 
 class clear_errors:
     """
-    Let the errors of this package leave without the stack below the operator.
+    Let the errors of this package leave without the stack below the operator; fail at once where a retry is in vain.
 
     Their message says what was wrong and who mends it; in a task's log the stack would bury it. It is logged at DEBUG.
     """
@@ -22,4 +33,6 @@ class clear_errors:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, stack: object) -> None:
         if isinstance(error, SalesforceExportError):
             log.debug("The stack of the error that follows:", exc_info=error)
+            if isinstance(error, HOPELESS):
+                raise AirflowFailException(str(error)) from None
             raise error.with_traceback(None) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
+from airflow_provider_salesforce_export.hooks.salesforce_export import DEFAULT_POOL_SIZE, SalesforceExportHook
 from airflow_provider_salesforce_export.operators.base import ExportOperatorBase
 from airflow_provider_salesforce_export.operators.errors import clear_errors
 from airflow_provider_salesforce_export.operators.publish import summary
@@ -29,9 +29,12 @@ class SalesforceExportOperator(ExportOperatorBase):
         from airflow_provider_salesforce_export.export.manifest import publish
         from airflow_provider_salesforce_export.export.page import export_segments
 
-        with clear_errors(), SalesforceExportHook(self.salesforce_conn_id, pool_size=self.concurrency) as hook:
+        with (
+            clear_errors(),
+            SalesforceExportHook(self.salesforce_conn_id, pool_size=max(DEFAULT_POOL_SIZE, self.concurrency)) as hook,
+        ):
             client = hook.client
-            plan, folder = self.plan(context, client, readers=self.concurrency)
+            plan, folder = self.plan_export(context, client, readers=self.concurrency)
             attempt = context["ti"].try_number
             pages = export_segments(client, plan, folder, threads=self.concurrency, attempt=attempt)
             return summary(folder, publish(client, folder, plan, pages, api_calls=0, attempt=attempt))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
+from airflow_provider_salesforce_export.hooks.salesforce_export import DEFAULT_POOL_SIZE, SalesforceExportHook
 from airflow_provider_salesforce_export.operators.base import DEFAULT_CONCURRENCY, DEFAULT_CONN_ID, open_folder
 from airflow_provider_salesforce_export.operators.errors import clear_errors
 
@@ -45,14 +45,17 @@ class SalesforceExportPagesOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
-        Return ``{"api_calls": 3, "pages": [{"page": 5, "rows": 2000, ...}, ...]}``, never records.
+        Return ``{"run": "...", "api_calls": 3, "pages": [{"page": 5, "rows": 2000, ...}, ...]}``, never records.
 
         :param context: The task's context.
         """
         from airflow_provider_salesforce_export.export.page import export_segments
         from airflow_provider_salesforce_export.export.plan import Plan
 
-        with clear_errors(), SalesforceExportHook(self.salesforce_conn_id, pool_size=self.concurrency) as hook:
+        with (
+            clear_errors(),
+            SalesforceExportHook(self.salesforce_conn_id, pool_size=max(DEFAULT_POOL_SIZE, self.concurrency)) as hook,
+        ):
             pages = export_segments(
                 hook.client,
                 Plan.from_dict(self.plan, self.work["segments"]),
@@ -60,4 +63,4 @@ class SalesforceExportPagesOperator(BaseOperator):
                 threads=self.concurrency,
                 attempt=context["ti"].try_number,
             )
-            return {"api_calls": hook.client.usage.calls, "pages": pages}
+            return {"run": self.plan["run"], "api_calls": hook.client.usage.calls, "pages": pages}

@@ -53,9 +53,10 @@ class SalesforceExportPublishOperator(BaseOperator):
         from airflow_provider_salesforce_export.export.plan import Plan
 
         # A slice of mapped results comes in one request, iteration in one for each; None where nothing was mapped.
-        results = self.results[:] if self.results else []
-        folder = open_folder(self.plan["folder"], self.plan["destination_conn_id"])
+        # Cleared and planned anew with fewer page tasks, Airflow still gives the results of those that are gone.
+        results = [result for result in (self.results or [])[:] if result["run"] == self.plan["run"]]
         with clear_errors(), SalesforceExportHook(self.salesforce_conn_id) as hook:
+            folder = open_folder(self.plan["folder"], self.plan["destination_conn_id"])
             manifest = publish(
                 hook.client,
                 folder,

@@ -7,7 +7,7 @@ import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import orjson
@@ -35,7 +35,19 @@ MAX_BATCH = 2000
 
 Record = dict[str, Any]
 
-_api_usage = re.compile(r"api-usage=(\d+)/(\d+)")
+_API_USAGE = re.compile(r"api-usage=(\d+)/(\d+)")
+
+
+class Renewal(NamedTuple):
+    """
+    What became of a token that was refused.
+
+    :param token: The token to use instead.
+    :param is_new: Salesforce issued it just now; else it was stored, and may itself have expired since.
+    """
+
+    token: Token
+    is_new: bool
 
 
 class TokenSource(Protocol):
@@ -45,7 +57,7 @@ class TokenSource(Protocol):
         """Return the token to use."""
         ...
 
-    def renew(self, rejected: Token) -> Token:
+    def renew(self, rejected: Token) -> Renewal:
         """
         Return a token other than the one that was refused.
 
@@ -71,7 +83,7 @@ class ApiUsage:
 
 class SessionAuth(AuthBase):
     """
-    Put the access token on each request; after a 401 renew it and repeat the request once.
+    Put the access token on each request; after a 401 renew it and repeat the request.
 
     :param tokens: Where the token comes from.
     """
@@ -95,25 +107,30 @@ class SessionAuth(AuthBase):
         request.headers["Authorization"] = f"Bearer {token['access_token']}"
 
     def _renew_and_repeat(self, response: requests.Response, rejected: Token, **options: Any) -> requests.Response:
-        if response.status_code != requests.codes.unauthorized:
-            return response
-        log.info("Salesforce answered 401: renewing the access token.")
-        token = self._tokens.renew(rejected)
+        while response.status_code == requests.codes.unauthorized:
+            log.info("Salesforce answered 401: renewing the access token.")
+            rejected, is_new = self._tokens.renew(rejected)
+            response = self._repeat(response, rejected, **options)
+            if is_new:
+                break
+        if response.status_code == requests.codes.unauthorized:
+            raise SessionRejectedError(
+                "Salesforce refuses an access token that was issued a moment ago. Likely causes: the session is "
+                "locked to another IP address, the user is frozen, or API access was removed. Ask a Salesforce admin.",
+                error_code="INVALID_SESSION_ID",
+                status_code=response.status_code,
+            )
+        return response
+
+    def _repeat(self, response: requests.Response, token: Token, **options: Any) -> requests.Response:
         _ = response.content  # reads the body to its end, which gives the connection back
         response.close()
         request = response.request.copy()
         request.url = _on_instance(request.url, token)
         self._authorize(request, token)
         again = response.connection.send(request, **options)
-        again.history.append(response)
+        again.history = [*response.history, response]
         again.request = request
-        if again.status_code == requests.codes.unauthorized:
-            raise SessionRejectedError(
-                "Salesforce refuses an access token that was issued a moment ago. Likely causes: the session is "
-                "locked to another IP address, the user is frozen, or API access was removed. Ask a Salesforce admin.",
-                error_code="INVALID_SESSION_ID",
-                status_code=again.status_code,
-            )
         return again
 
 
@@ -142,7 +159,8 @@ class SalesforceClient:
         self._tokens = tokens
         self._timeout = timeout
         self._usage_lock = threading.Lock()
-        self._session = new_session(proxies, pool_size=pool_size)
+        self._proxies = proxies
+        self._session = new_session(pool_size=pool_size)
         self._session.auth = SessionAuth(tokens)
 
     @property
@@ -183,6 +201,19 @@ class SalesforceClient:
             yield batch["records"]
         if received != announced:
             raise incomplete(f"holds {received} records where it announced {announced}")
+
+    def first_batch(self, soql: str, *, include_deleted: bool = False) -> list[Record]:
+        """
+        Run a query with OFFSET, to which Salesforce may answer with fewer records than its LIMIT, and no more batches.
+
+        See the *SOQL and SOSL Reference*, "OFFSET": only the first batch of records is returned.
+
+        :param soql: The query.
+        :param include_deleted: Read those in the recycle bin too (``queryAll``).
+        :raises SalesforceError: See :mod:`airflow_provider_salesforce_export.exceptions`.
+        """
+        records: list[Record] = self._query_batch(self._query_path(include_deleted), soql)["records"]
+        return records
 
     def describe(self, sobject: str) -> Record:
         """Return the description of an sObject: its fields, their types, their relations."""
@@ -228,7 +259,7 @@ class SalesforceClient:
     def _get(self, path: str, params: dict[str, str] | None = None) -> Any:
         url = self.instance_url + path
         try:
-            response = self._session.get(url, params=params, timeout=self._timeout)
+            response = self._session.get(url, params=params, timeout=self._timeout, proxies=self._proxies)
         except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):
             raise incomplete("was cut short") from None
         except requests.RequestException as error:
@@ -242,7 +273,7 @@ class SalesforceClient:
             raise incomplete("is not JSON (a maintenance or login page, or cut short)") from None
 
     def _note_usage(self, response: requests.Response) -> None:
-        usage = _api_usage.search(response.headers.get("Sforce-Limit-Info", ""))
+        usage = _API_USAGE.search(response.headers.get("Sforce-Limit-Info", ""))
         with self._usage_lock:
             self.usage.calls += sum(1 + _repeats(reply) for reply in (response, *response.history))
             if usage:

@@ -6,10 +6,14 @@ Rules from Salesforce Help: "My Domain URL Formats".
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError
+
+_HOST = re.compile(r"[A-Za-z0-9.-]+(:\d+)?|\[[0-9a-fA-F:]+\](:\d+)?")
+_MY_DOMAIN = re.compile(r"[A-Za-z0-9-]+(\.(sandbox|scratch|develop|trailblaze|patch|demo|free|stage))?", re.IGNORECASE)
 
 
 def login_url(domain: str | None) -> str:
@@ -25,18 +29,19 @@ def login_url(domain: str | None) -> str:
         return _checked(domain.rstrip("/"))
     if domain in ("login", "test"):
         return f"https://{domain}.salesforce.com"
-    is_host = domain.endswith(".com") or ":" in domain
-    return _checked(f"https://{domain}" if is_host else f"https://{domain}.my.salesforce.com")
+    is_my_domain = _MY_DOMAIN.fullmatch(domain)
+    return _checked(f"https://{domain}.my.salesforce.com" if is_my_domain else f"https://{domain}")
 
 
 def _checked(url: str) -> str:
     parts = urlsplit(url)
-    if not parts.hostname or parts.path or parts.query or parts.username:
+    if not _HOST.fullmatch(parts.netloc) or parts.path or parts.query:
+        shown = parts.netloc.rpartition("@")[2]  # before an @ there may be a password
         raise ConfigurationError(
-            f"The host of the Salesforce connection is not a login domain: {url!r}. Expected 'login', 'test', a My "
+            f"The host of the Salesforce connection is not a login domain: {shown!r}. Expected 'login', 'test', a My "
             "Domain name such as 'acme', or an address such as 'https://acme.my.salesforce.com'."
         )
-    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname)):
+    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(str(parts.hostname))):
         return url
     raise ConfigurationError(f"The login domain {url!r} must be https: a token would travel in the clear.")
 

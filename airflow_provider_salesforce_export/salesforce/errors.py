@@ -27,8 +27,8 @@ _MEANINGS: dict[str, tuple[type[SalesforceError], str]] = {
     "MALFORMED_QUERY": (QueryError, "Correct the fields or the where of the object type."),
     "INVALID_FIELD": (
         QueryError,
-        "The field does not exist, or the user may not see it: correct the object type, or ask a Salesforce admin "
-        "for field-level security that lets the user read it.",
+        "Where the field does not exist, or is compared with a value of another type, correct the object type; where "
+        "the user may not see it, ask a Salesforce admin for field-level security that lets the user read it.",
     ),
     "INVALID_TYPE": (
         QueryError,

@@ -18,7 +18,7 @@ from airflow_provider_salesforce_export.exceptions import (
     LoginRequiredError,
     SalesforceUnavailableError,
 )
-from airflow_provider_salesforce_export.salesforce.transport import new_session, unreachable
+from airflow_provider_salesforce_export.salesforce.transport import PASSING_STATUSES, new_session, unreachable
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +117,7 @@ class TokenEndpoint:
     client_id: str
     client_secret: str = field(repr=False)
     timeout: float = 10.0
-    proxies: dict[str, str] | None = None
+    proxies: dict[str, str] | None = field(default=None, repr=False)
 
     def fetch(self, grant: Grant, key: Token | None) -> Token:
         """
@@ -131,9 +131,10 @@ class TokenEndpoint:
         :raises SalesforceUnavailableError: No reply, or one that is not from a token endpoint.
         """
         form = {"client_id": self.client_id, "client_secret": self.client_secret, **grant.form(key)}
-        with new_session(self.proxies, retries=0) as session:
+        url = f"{self.login_url}/services/oauth2/token"
+        with new_session(retries=0) as session:
             try:
-                response = session.post(f"{self.login_url}/services/oauth2/token", data=form, timeout=self.timeout)
+                response = session.post(url, data=form, timeout=self.timeout, proxies=self.proxies)
             except requests.RequestException as error:
                 raise unreachable(error, self.login_url) from None
         token = self._read(response)
@@ -146,11 +147,13 @@ class TokenEndpoint:
         try:
             reply = response.json()
         except requests.JSONDecodeError:
+            reply = None
+        if not isinstance(reply, dict) or response.status_code in PASSING_STATUSES:
             raise SalesforceUnavailableError(
-                f"{self.login_url} answered {response.status_code} without JSON where a token was expected. "
-                "Salesforce may be under maintenance, or the host is not a login host.",
+                f"{self.login_url} answered {response.status_code}, and not as a token endpoint does. Salesforce may "
+                "be under maintenance, or the host is not a login host.",
                 status_code=response.status_code,
-            ) from None
+            )
         if response.ok and "access_token" in reply and "instance_url" in reply:
             return dict(reply)
         raise self._refusal(reply, response.status_code)
@@ -160,8 +163,9 @@ class TokenEndpoint:
         said = f"{self.login_url} refused to issue a token: {error_code} ({reply.get('error_description', '')})."
         if error_code == "invalid_grant":
             return LoginRequiredError(
-                f"{said} The refresh token or the user's password is expired, revoked or wrong, or the user is "
-                "frozen: log in to Salesforce again; if that fails too, ask a Salesforce admin.",
+                f"{said} The refresh token is expired or revoked: log in to Salesforce again. With the password grant, "
+                "correct user_password and security_token. If that fails too, the user may be frozen: ask a "
+                "Salesforce admin.",
                 error_code=error_code,
                 status_code=status_code,
             )

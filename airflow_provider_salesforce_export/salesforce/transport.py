@@ -19,11 +19,10 @@ PASSING_STATUSES = (420, 429, 500, 502, 503, 504)
 _MAX_RETRY_AFTER = 60  # seconds; a longer wait belongs to Airflow's retry_delay, not to a worker slot
 
 
-def new_session(proxies: dict[str, str] | None = None, *, retries: int = 4, pool_size: int = 10) -> requests.Session:
+def new_session(*, retries: int = 4, pool_size: int = 10) -> requests.Session:
     """
     Return a session that repeats passing failures of GET requests with a growing, jittered delay.
 
-    :param proxies: As for requests.
     :param retries: How often a request is repeated; 0 for never.
     :param pool_size: How many connections are kept open.
     """
@@ -39,7 +38,6 @@ def new_session(proxies: dict[str, str] | None = None, *, retries: int = 4, pool
     session = requests.Session()
     session.headers["User-Agent"] = f"airflow-provider-salesforce-export/{__version__} {default_user_agent()}"
     session.headers["Accept-Encoding"] = "gzip, deflate"
-    session.proxies.update(proxies or {})
     adapter = HTTPAdapter(max_retries=retry, pool_maxsize=pool_size)
     session.mount("https://", adapter)
     session.mount("http://", adapter)
@@ -54,12 +52,19 @@ def unreachable(error: requests.RequestException, url: str) -> SalesforceUnavail
     :param url: The address that was asked; only its host is shown.
     """
     host = urlsplit(url).netloc
+    if isinstance(error, requests.exceptions.ProxyError):
+        return SalesforceUnavailableError(
+            f"The proxy to {host} did not answer. Check proxies of the Airflow connection, or HTTPS_PROXY."
+        )
     if _is_name_error(error):
         return DomainNotFoundError(
             f"The host {host} has no address. The My Domain name in the Airflow connection is probably mistyped: "
             "expected 'login', 'test', or a name such as 'acme' for acme.my.salesforce.com."
         )
-    return SalesforceUnavailableError(f"{host} did not answer ({type(error).__name__}). Trying again later may help.")
+    return SalesforceUnavailableError(
+        f"{host} did not answer ({type(error).__name__}). Trying again later may help; "
+        "if it never answers, check the host of the Airflow connection to Salesforce."
+    )
 
 
 def _is_name_error(error: BaseException) -> bool:

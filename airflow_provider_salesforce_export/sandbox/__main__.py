@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
@@ -102,9 +103,19 @@ def greeting(org: SandboxOrg) -> str:
 
 def _connection(org: SandboxOrg) -> str:
     settings = org.settings
-    return (
-        f'{{"conn_type": "salesforce_export", "host": "{org.url}", "login": "{settings.client_id}",'
-        f' "password": "{settings.client_secret}"}}'
+    return json.dumps(
+        {
+            "conn_type": "salesforce_export",
+            "host": org.url,
+            "login": settings.client_id,
+            "password": settings.client_secret,
+            "extra": {
+                "grant_type": "password",
+                "username": settings.username,
+                "user_password": settings.password,
+                "security_token": settings.security_token,
+            },
+        }
     )
 
 

@@ -120,8 +120,10 @@ class DataApi:
         with self.org.store.reading() as connection:
             found = connection.execute(statement.find, statement.parameters).fetchone()[0]
         rows = found.split(",") if found else []
-        cursor = QueryCursor(rows, statement.page, max(1, min(batch, self.org.settings.batch_size)))
-        return self._batch(cursor, 0, version)
+        batch = max(1, min(batch, self.org.settings.batch_size))
+        if statement.has_offset:
+            rows = rows[:batch]
+        return self._batch(QueryCursor(rows, statement.page, batch), 0, version)
 
     def _total(self, statement: Statement) -> Reply:
         with self.org.store.reading() as connection:

@@ -41,12 +41,14 @@ class Statement:
     :param page: SQL that takes a JSON list of row numbers and writes these records as JSON; None for COUNT() and
         aggregates.
     :param is_count: Whether it is COUNT().
+    :param has_offset: Whether it has an OFFSET: Salesforce answers such a query with its first batch alone.
     """
 
     find: str
     parameters: tuple[Any, ...]
     page: str | None = None
     is_count: bool = False
+    has_offset: bool = False
 
 
 def translate(schema: Schema, soql: str, version: str, *, include_deleted: bool = False) -> Statement:
@@ -89,7 +91,12 @@ class _Translation:
         where, parameters = self._where(self.filtered)
         order = self._order(self.filtered, tiebreak="t0.rowid")
         inner = f"SELECT t0.rowid AS r {self.filtered.sql()} {where} {order} {self._limits()}"
-        return Statement(f"SELECT group_concat(r) FROM ({inner})", parameters, page=self._page())
+        return Statement(
+            f"SELECT group_concat(r) FROM ({inner})",
+            parameters,
+            page=self._page(),
+            has_offset=bool(self._number("offset")),
+        )
 
     def _page(self) -> str:
         for node in self.tree.expressions:

@@ -5,7 +5,7 @@ import re
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from airflow.sdk import Param
+from airflow.sdk import Param, task
 
 import airflow_provider_salesforce_export
 from airflow_provider_salesforce_export import (
@@ -120,7 +120,7 @@ def test_an_incremental_run_exports_its_data_interval_alone(start_org, connectio
     assert dag_run.state == "success"
     export = published(tmp_path)
     assert export.holds_exactly(ids[1:3])
-    assert export.folder.name == "2026-11-18T000000Z"
+    assert export.folder.name == "2026-11-18T000000Z--2026-11-19T000000Z"
     assert export.manifest["window"] == {"start": "2026-11-18T00:00:00.000Z", "end": "2026-11-19T00:00:00.000Z"}
 
 
@@ -184,29 +184,127 @@ def test_the_hook_is_a_client_and_says_how_it_is(start_org, connections):
     assert "of 100000 API calls left today" in message
 
 
-TOKENS = ("access_token", "refresh_token")
 PASSWORD_GRANT = {
     "grant_type": "password",
     "username": "ada@acme.com",
     "user_password": "secret-1",
     "account_id": "new",
 }
+
+
+def test_a_full_and_an_incremental_run_of_one_day_stand_side_by_side(start_org, connections, make_dag, tmp_path):
+    server = start_org()
+    connections(server)
+    server.org.insert("Contact", LastName="x", SystemModstamp=MIDNIGHT)
+    server.org.insert("Contact", LastName="x", SystemModstamp=MIDNIGHT - timedelta(days=9))
+    with make_dag(params={"mode": "full"}) as dag:
+        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), mode="{{ params.mode }}")
+
+    run(dag, logical_date=MIDNIGHT)
+    run(dag, logical_date=MIDNIGHT + timedelta(days=1), run_conf={"mode": "incremental"})
+
+    rows = {
+        path.parent.name: Export(path.parent).manifest["rows"] for path in tmp_path.glob("contacts/*/manifest.json")
+    }
+    assert rows == {"2026-11-18T000000Z": 2, "2026-11-18T000000Z--2026-11-19T000000Z": 1}
+
+
+def test_an_empty_window_still_gets_a_manifest(start_org, connections, make_dag, tmp_path):
+    connections(start_org(contacts=10))
+    with make_dag() as dag:
+        SalesforceExportTaskGroup(
+            "contacts",
+            destination=tmp_path.as_uri(),
+            mode="incremental",
+            since="2001-01-01T00:00:00Z",
+            until="2002-01-01T00:00:00Z",
+            pagination="range",
+        )
+
+    dag_run, tasks = run(dag)
+
+    assert dag_run.state == "success"
+    assert tasks["contacts.pages", -1].state == "skipped"
+    assert published(tmp_path).manifest["rows"] == 0
+
+
+def test_a_run_that_is_cleared_and_has_fewer_pages_forgets_those_that_are_gone(
+    start_org, connections, make_dag, tmp_path
+):
+    server = start_org(contacts=700)
+    connections(server)
+    with make_dag() as dag:
+        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), page_size=100)
+    run(dag, logical_date=MIDNIGHT)
+    for record_id in sorted(ids_in(server))[:250]:
+        server.org.delete("Contact", record_id)
+
+    dag_run, _ = run(dag, logical_date=MIDNIGHT)
+
+    assert dag_run.state == "success"
+    export = published(tmp_path)
+    assert export.holds_exactly(ids_in(server))
+    assert export.manifest["repairs"] == []
+    assert len(export.files) == 6
+
+
+def test_a_group_that_a_branch_skips_is_skipped_whole(start_org, connections, make_dag, tmp_path):
+    connections(start_org())
+    with make_dag() as dag:
+
+        @task.branch
+        def choose():
+            return []
+
+        choose() >> SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri())
+
+    dag_run, tasks = run(dag)
+
+    assert dag_run.state == "success"
+    assert {ti.state for (name, _), ti in tasks.items() if name != "choose"} == {"skipped"}
+
+
+def test_what_no_retry_can_mend_fails_at_once(start_org, connections, make_dag, tmp_path):
+    server = start_org(hidden_fields=("Contact.Phone",), contacts=10)
+    connections(server)
+    with make_dag(default_args={"retries": 3, "retry_delay": timedelta(0)}) as dag:
+        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri())
+
+    dag_run, tasks = run(dag)
+
+    assert dag_run.state == "failed"
+    assert tasks["contacts.pages", 0].try_number == 1
+
+
+def test_the_test_button_says_what_is_wrong(start_org, connections):
+    server = start_org()
+    connections(server, account_id="stranger")
+
+    works, message = SalesforceExportHook().test_connection()
+
+    assert not works
+    assert "key of account stranger" in message
+
+
 BAD_INPUTS = {
     "no connection": (
         {},
         {},
         {"salesforce_conn_id": "missing"},
-        r"no Airflow connection 'missing'.*'salesforce_export'",
+        r"no Airflow connection 'missing'.*type: salesforce_export",
     ),
-    "no MongoDB connection": ({}, {"mongo_conn_id": "missing"}, {}, r"no Airflow connection 'missing'.*'mongo'"),
+    "no MongoDB connection": ({}, {"mongo_conn_id": "missing"}, {}, r"no Airflow connection 'missing'.*type: mongo"),
     "MongoDB away": (
         {},
         {"mongo_conn_id": "mongo_away"},
         {},
         r"MongoDB, .*does not answer: 127.0.0.1:9.*mongo_conn_id",
     ),
+    "no destination connection": ({}, {}, {"destination_conn_id": "missing"}, r"no Airflow connection 'missing'"),
+    "unknown store": ({}, {}, {"destination": "foo://lake/x"}, r"destination 'foo://lake/x' cannot be opened"),
+    "not MongoDB": ({}, {"mongo_conn_id": "mongo_wrong"}, {}, r"'mongo_wrong' names no MongoDB: .*must be 'mongo'"),
     "no key": ({}, {"account_id": "stranger"}, {}, r"key of account stranger .*is not there: log in to Salesforce"),
-    "wrong secret": ({"password": "other"}, PASSWORD_GRANT, {}, r"consumer secret is wrong. Correct the pass"),
+    "wrong secret": ({"password": "wrong-secret"}, PASSWORD_GRANT, {}, r"consumer secret is wrong. Correct the pass"),
     "wrong domain": (
         {"host": "https://no-such-org.invalid"},
         PASSWORD_GRANT,
@@ -228,24 +326,28 @@ BAD_INPUTS = {
 
 
 @pytest.mark.parametrize("case", BAD_INPUTS)
-def test_bad_input_is_one_clear_error(start_org, connections, monkeypatch, make_dag, tmp_path, capfd, case):
+def test_bad_input_is_one_clear_error(start_org, connections, monkeypatch, make_dag, database, tmp_path, capfd, case):
     connection, extra, arguments, message = BAD_INPUTS[case]
     server = start_org(contacts=10, hidden_fields=("Contact.Phone",))
     connections(server, connection, **extra)
     monkeypatch.setenv("AIRFLOW_CONN_MONGO_AWAY", "mongo://127.0.0.1:9/?serverSelectionTimeoutMS=300")
+    monkeypatch.setenv("AIRFLOW_CONN_MONGO_WRONG", "mongodb://127.0.0.1:9")
     with make_dag() as dag:
         SalesforceExportTaskGroup(
             **{"object_type": "contacts", "destination": tmp_path.as_uri(), "group_id": "contacts"} | arguments
         )
 
     dag_run, _ = run(dag)
-    shown = capfd.readouterr().out
+    captured = capfd.readouterr()
+    shown = captured.out + captured.err
 
     assert dag_run.state == "failed"
     assert not list(tmp_path.rglob("*.json"))
-    (error,) = [line for line in shown.splitlines() if re.match(r"[\w.]+Error: ", line)]
+    (error,) = [line for line in shown.splitlines() if re.match(r"[\w.]+(Error|AirflowFailException): ", line)]
     assert re.search(message, error)
     assert shown.count("Traceback (most recent call last)") == 1
     assert shown.count(f'File "{PACKAGE}') <= 4  # the operator, and the block that cuts the rest
-    secrets = ("sandbox-client-secret", "other", "secret-1", *(server.org.issue_token()[name] for name in TOKENS))
-    assert not [secret for secret in secrets if secret in error]
+    stored = [document["token"] for document in database["integrations.salesforce.key"].find()]
+    tokens = [token[name] for token in stored for name in ("access_token", "refresh_token")]
+    assert tokens
+    assert not [secret for secret in (*tokens, "sandbox-client-secret", "wrong-secret", "secret-1") if secret in shown]

@@ -123,6 +123,17 @@ def test_the_recycle_bin_is_exported_when_asked_for(start_org, client_of, tmp_pa
     assert len(export.ids) > 500
 
 
+@pytest.mark.parametrize(("page_size", "batch_size"), [(1000, 500), (2000, 300), (500, 499)])
+def test_offset_replies_of_one_short_batch_lose_nothing(start_org, client_of, tmp_path, page_size, batch_size):
+    """Salesforce answers a query with OFFSET with its first batch alone, and wide rows make that one short."""
+    server = start_org(contacts=2000, batch_size=batch_size)
+
+    export = run_export(client_of(server), request_for(page_size=page_size, pagination="offset"), tmp_path)
+
+    assert export.holds_exactly(ids_in(server))
+    assert export.manifest["repairs"] == []
+
+
 @pytest.mark.parametrize("batch_size", [200, 999])
 def test_batches_smaller_than_a_page_are_followed(start_org, client_of, tmp_path, batch_size):
     server = start_org(contacts=4321, batch_size=batch_size)

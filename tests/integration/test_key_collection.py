@@ -87,6 +87,45 @@ def test_a_key_that_was_deleted_meanwhile_does_not_come_back(keys):
     assert not keys.delete(ACCOUNT)
 
 
+@pytest.mark.parametrize("version", [0, None, "7"])
+def test_a_version_that_another_program_wrote_stands_in_nobodys_way(keys, documents, version):
+    documents.insert_one(
+        {"account_id": "consumer-key", "owner": "login.salesforce.com", "token": TOKEN, "version": version}
+    )
+
+    saved = keys.save(ACCOUNT, TOKEN | {"access_token": "second"}, replacing=keys.find(ACCOUNT))
+
+    assert saved.token["access_token"] == "second"
+    assert keys.find(ACCOUNT).version == 1
+
+
+def test_documents_that_rule_out_a_unique_index_do_not_cost_a_renewed_token(keys, documents, caplog):
+    documents.insert_many([{"account_id": "twice", "owner": "x"}, {"account_id": "twice", "owner": "x"}])
+
+    keys.save(ACCOUNT, TOKEN, replacing=None)
+
+    assert keys.find(ACCOUNT).token == TOKEN
+    assert "has no unique index" in caplog.text
+
+
+def test_a_login_that_comes_while_a_refused_key_is_deleted_stays(keys):
+    refused = keys.save(ACCOUNT, TOKEN, replacing=None)
+    keys.invalidate(refused, "expired")
+    keys.save(ACCOUNT, TOKEN | {"access_token": "fresh"}, replacing=refused)
+
+    keys.delete_invalidated(refused)
+
+    assert keys.find(ACCOUNT).token["access_token"] == "fresh"
+
+
+def test_a_document_that_mongodb_refuses_is_not_quoted(database, documents):
+    database.create_collection("strict", validator={"$jsonSchema": {"required": ["tenant"]}})
+
+    with pytest.raises(KeyCollectionError, match="Document failed validation") as caught:
+        KeyCollection(database["strict"]).save(ACCOUNT, TOKEN | {"access_token": "s3cret"}, replacing=None)
+    assert "s3cret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("token", [None, "text", {}, {"access_token": "a"}, {"instance_url": "https://x"}])
 def test_a_document_without_a_token_is_named(keys, documents, token):
     documents.insert_one({"account_id": "consumer-key", "owner": "login.salesforce.com", "token": token})
@@ -108,7 +147,9 @@ def test_a_renewed_token_is_saved_before_it_is_used(keys, log_in, start_org):
     token = stored(keys, server)
     old = token.current()
 
-    new = token.renew(old)
+    new, is_new = token.renew(old)
+
+    assert is_new
 
     assert new["access_token"] != old["access_token"]
     assert new["refresh_token"] != old["refresh_token"]
@@ -120,9 +161,9 @@ def test_a_token_that_somebody_else_renewed_is_taken_over(keys, log_in, start_or
     log_in(server)
     one, other = stored(keys, server), stored(keys, server)
     old = other.current()
-    new = one.renew(one.current())
+    new, _ = one.renew(one.current())
 
-    assert other.renew(old) == new
+    assert other.renew(old) == (new, False)
     assert server.org.token_calls == 1
 
 
@@ -173,3 +214,14 @@ def test_the_password_grant_needs_no_key_and_stores_one(keys, start_org):
     assert keys.find(Account(settings.client_id, server.url.partition("://")[2])).token == token
     assert stored(keys, server, grant).current() == token
     assert server.org.token_calls == 1
+
+
+def test_the_password_grant_logs_in_again_where_the_stored_key_was_refused(keys, start_org, log_in):
+    server = start_org()
+    account = log_in(server)
+    keys.invalidate(keys.find(account), "expired")
+    settings = server.settings
+
+    token = stored(keys, server, PasswordGrant(settings.username, settings.password, settings.security_token)).current()
+
+    assert keys.find(account).token == token

@@ -99,3 +99,18 @@ def test_a_missing_bucket_is_one_clear_error(start_org, connections, make_dag, l
         r"DestinationError: s3://lake@nowhere/crm.* cannot be written: The specified bucket", capfd.readouterr().out
     )
     assert not lake.fs.exists("nowhere")
+
+
+def test_a_store_that_is_away_is_one_clear_error(start_org, connections, make_dag, lake, monkeypatch, capfd):
+    connections(start_org(contacts=10))
+    away = {"conn_type": "aws", "login": "x", "password": "y", "extra": {"endpoint_url": "http://127.0.0.1:9"}}
+    monkeypatch.setenv("AIRFLOW_CONN_LAKE_AWAY", json.dumps(away))
+    with make_dag() as dag:
+        SalesforceExportTaskGroup("contacts", destination="s3://lake/crm", destination_conn_id="lake_away")
+
+    dag_run, _ = run(dag)
+
+    assert dag_run.state == "failed"
+    assert re.search(
+        r"DestinationError: s3://lake_away@lake/crm.* cannot be written: Could not connect", capfd.readouterr().out
+    )

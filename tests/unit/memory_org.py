@@ -15,12 +15,14 @@ class MemoryOrg:
     """
     A client of an org with contacts.
 
-    ``ids`` may be changed at any time; ``before_request`` is called before each answer.
+    ``first_batch_size`` bounds the replies to queries with OFFSET, as wide rows do. ``ids`` may be changed at any time;
+    ``before_request`` is called before each answer.
     """
 
-    def __init__(self, ids, before_request=lambda: None):
+    def __init__(self, ids, before_request=lambda: None, first_batch_size=None):
         self.ids = set(ids)
         self.before_request = before_request
+        self.first_batch_size = first_batch_size
         self.usage = ApiUsage()
 
     def count(self, soql, *, include_deleted=False):
@@ -28,6 +30,9 @@ class MemoryOrg:
 
     def query(self, soql, *, include_deleted=False):
         yield [{"attributes": {"type": "Contact"}, "Id": record_id} for record_id in self._answer(soql)]
+
+    def first_batch(self, soql, *, include_deleted=False):
+        return next(self.query(soql))[: self.first_batch_size]
 
     def _answer(self, soql):
         self.before_request()

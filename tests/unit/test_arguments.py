@@ -34,6 +34,7 @@ def test_other_page_sizes_are_accepted(page_size):
         ({"until": "2026-11-01T00:00:00"}, "until has no time zone"),
         ({"until": "tomorrow"}, "until must be a datetime such as"),
         ({"since": 5}, "since must be a datetime"),
+        ({"since": "2026-11-01T00:00:00Z"}, "since and until are for mode='incremental'"),
         ({"concurrency": 0}, "concurrency must be a whole number of 1 or more"),
         ({"object_type": "leads"}, "Unknown object type 'leads'. Known: contacts, deals, notes"),
     ],
@@ -47,7 +48,7 @@ def test_a_wrong_argument_is_refused_when_the_dag_is_parsed(arguments, message):
     "since", [datetime(2026, 11, 1, tzinfo=timezone.utc), "2026-11-01T00:00:00Z", "{{ ds }}", None, ""]
 )
 def test_a_moment_with_a_zone_or_a_template_is_accepted(since):
-    assert operator(since=since).since == since
+    assert operator(mode="incremental", since=since).since == since
 
 
 def test_the_task_group_refuses_the_same():

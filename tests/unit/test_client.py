@@ -6,8 +6,8 @@ import pytest
 import requests
 import responses
 
-from airflow_provider_salesforce_export import exceptions
-from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
+from airflow_provider_salesforce_export import __version__, exceptions
+from airflow_provider_salesforce_export.salesforce.client import Renewal, SalesforceClient
 
 ORG = "https://acme.my.salesforce.com"
 QUERY = f"{ORG}/services/data/v62.0/query"
@@ -21,6 +21,7 @@ class Tokens:
         self.token = {"access_token": "token-0", "instance_url": ORG}
         self.renewed_on = instance_url
         self.renewals = 0
+        self.stale = 0
 
     def current(self):
         return self.token
@@ -29,7 +30,7 @@ class Tokens:
         assert rejected is self.token
         self.renewals += 1
         self.token = {"access_token": f"token-{self.renewals}", "instance_url": self.renewed_on}
-        return self.token
+        return Renewal(self.token, is_new=self.renewals > self.stale)
 
 
 @pytest.fixture
@@ -114,6 +115,34 @@ def test_a_401_on_a_fresh_token_is_no_loop(client, tokens, http):
     assert tokens.renewals == 1
 
 
+def test_a_stored_token_that_has_expired_too_is_renewed_in_its_turn(client, tokens, http):
+    tokens.stale = 1
+    http.get(QUERY, status=401, json=EXPIRED)
+    http.get(QUERY, status=401, json=EXPIRED)
+    http.get(QUERY, json={"totalSize": 1, "done": True, "records": []})
+
+    assert client.count("SELECT COUNT() FROM Contact") == 1
+    assert [call.request.headers["Authorization"] for call in http.calls] == [f"Bearer token-{n}" for n in range(3)]
+    assert client.usage.calls == 3
+
+
+def test_proxies_of_the_connection_come_before_those_of_the_environment(tokens, http, monkeypatch):
+    monkeypatch.setenv("HTTPS_PROXY", "http://environment:3128")
+    http.get(QUERY, json={"totalSize": 1, "done": True, "records": []})
+
+    SalesforceClient(tokens, proxies={"https": "http://connection:3128"}).count("SELECT COUNT() FROM Contact")
+
+    assert http.calls[0].request.req_kwargs["proxies"]["https"] == "http://connection:3128"
+
+
+def test_a_dead_proxy_is_not_taken_for_a_wrong_domain(client, http):
+    http.get(QUERY, body=requests.exceptions.ProxyError("Failed to resolve 'proxy'"))
+
+    with pytest.raises(exceptions.SalesforceUnavailableError, match=r"proxy to acme\.my\.salesforce\.com") as caught:
+        client.count("SELECT COUNT() FROM Contact")
+    assert not isinstance(caught.value, exceptions.DomainNotFoundError)
+
+
 @pytest.mark.parametrize(
     ("status", "error_code", "kind", "advice"),
     [
@@ -185,14 +214,15 @@ def test_silence_is_an_error_that_names_the_host_and_not_the_query(client, http)
 
 
 def test_usage_of_the_org_is_read_from_every_reply(client, http):
-    http.get(
-        QUERY,
-        json={"totalSize": 1, "done": True, "records": []},
-        headers={"Sforce-Limit-Info": "api-usage=18/5000"},
-    )
-    client.count("SELECT COUNT() FROM Contact")
+    for used in (18, 19):
+        http.get(
+            QUERY,
+            json={"totalSize": 1, "done": True, "records": []},
+            headers={"Sforce-Limit-Info": f"api-usage={used}/5000"},
+        )
+        client.count("SELECT COUNT() FROM Contact")
 
-    assert (client.usage.used, client.usage.limit) == (18, 5000)
+        assert (client.usage.used, client.usage.limit) == (used, 5000)
 
 
 def test_replies_may_be_compressed_and_the_client_says_who_it_is(client, http):
@@ -204,5 +234,5 @@ def test_replies_may_be_compressed_and_the_client_says_who_it_is(client, http):
 
     assert client.count("SELECT COUNT() FROM Contact") == 7
     headers = http.calls[0].request.headers
-    assert headers["User-Agent"].startswith("airflow-provider-salesforce-export/0.1.0 ")
+    assert headers["User-Agent"].startswith(f"airflow-provider-salesforce-export/{__version__} ")
     assert "gzip" in headers["Accept-Encoding"]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import requests
 import responses
@@ -79,6 +81,14 @@ def test_a_refresh_token_is_never_sent_twice(http):
     assert len(http.calls) == 1
 
 
+@pytest.mark.parametrize(("status", "body"), [(404, "[]"), (200, "null"), (503, '{"error": "x"}'), (200, '"text"')])
+def test_a_reply_that_is_not_of_a_token_endpoint_is_said_to_be_passing(http, status, body):
+    http.post(URL, status=status, body=body)
+
+    with pytest.raises(exceptions.SalesforceUnavailableError, match=f"answered {status}"):
+        ENDPOINT.fetch(RefreshTokenGrant(), {"refresh_token": "old"})
+
+
 def test_silence_names_the_login_host(http):
     http.post(URL, body=requests.exceptions.ConnectTimeout())
 
@@ -100,6 +110,7 @@ def test_no_refresh_token_means_a_login(key):
 
 
 def test_secrets_are_not_shown():
-    shown = repr(ENDPOINT) + repr(PasswordGrant("ada@acme.com", "p4ssw0rd", "t0ken"))
+    proxied = replace(ENDPOINT, proxies={"https": "http://me:pr0xy@proxy"})
+    shown = repr(proxied) + repr(PasswordGrant("ada@acme.com", "p4ssw0rd", "t0ken"))
 
-    assert not any(secret in shown for secret in ("consumer-secret", "p4ssw0rd", "t0ken"))
+    assert not any(secret in shown for secret in ("consumer-secret", "pr0xy", "p4ssw0rd", "t0ken"))

@@ -49,6 +49,7 @@ def test_a_query_becomes_an_object_type():
         "vips", "select Id, Account.Name\nfrom Contact where Title = 'Head of FROM and LIMIT' AND Email != null"
     )
 
+    assert ObjectType.from_soql("vips", "SELECT Id FROM Contact WHERE Name != null;").where == "Name != null"
     assert object_type.sobject == "Contact"
     assert object_type.fields == ("Id", "Account.Name")
     assert object_type.where == "Title = 'Head of FROM and LIMIT' AND Email != null"
@@ -58,7 +59,8 @@ def test_a_query_becomes_an_object_type():
     ("soql", "named"),
     [
         ("SELECT Id FROM Contact ORDER BY Name", "ORDER BY"),
-        ("SELECT Id FROM Contact LIMIT 5", "SELECT"),
+        ("SELECT Id FROM Contact LIMIT 5", "LIMIT"),
+        ("SELECT Id FROM Contact order by Id", "order by"),
         ("SELECT Id FROM Contact WHERE Name != null LIMIT 5", "LIMIT"),
         ("SELECT Id, (SELECT Id FROM Cases) FROM Account", "field path"),
         ("DELETE FROM Contact", "SELECT"),

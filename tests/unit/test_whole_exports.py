@@ -63,11 +63,14 @@ def request(page_size, pagination="auto"):
     page_size=st.integers(1, 40),
     pagination=st.sampled_from(["offset", "range"]),
     readers=st.integers(1, 6),
+    batch=st.integers(1, 45),
     data=st.data(),
 )
-def test_every_row_that_exists_throughout_is_there_exactly_once(existing, script, page_size, pagination, readers, data):
+def test_every_row_that_exists_throughout_is_there_exactly_once(
+    existing, script, page_size, pagination, readers, batch, data
+):
     history = History(script)
-    org = MemoryOrg(map(contact_id, existing), before_request=history)
+    org = MemoryOrg(map(contact_id, existing), before_request=history, first_batch_size=batch)
     history.begin(org)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
