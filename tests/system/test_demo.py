@@ -39,6 +39,17 @@ def started(module, folder):
         process.communicate(timeout=60)
 
 
+@contextmanager
+def taken_port(port):
+    """Have a port taken, by us or by whoever has it."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            listener.listen()
+        yield
+
+
 def read_until(process, pattern):
     """Return what a process prints up to a line with the pattern."""
     shown = ""
@@ -95,13 +106,11 @@ def test_ctrl_c_ends_the_demo_and_all_that_it_started(checkout):
 
 
 def test_the_ui_runs_a_dag_with_the_real_scheduler_on_another_port_where_8080_is_taken(checkout):
-    with socket.socket() as taken, started("demo.ui", checkout) as ui:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with suppress(OSError):  # somebody else has it: taken all the same
-            taken.bind(("127.0.0.1", 8080))
+    with taken_port(8080), started("demo.ui", checkout) as ui:
         shown = read_until(ui, "Ctrl-C stops everything")
         address = re.search(r"http://127\.0\.0\.1:(\d+)  no login needed", shown)
         assert address[1] != "8080"
+        assert "Port 8080 is taken" in shown
         api = Airflow(f"http://127.0.0.1:{address[1]}")
 
         run = api.post("dags/salesforce_notes/dagRuns", {"logical_date": None, "conf": {"page_size": 100}})
