@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.exceptions import ParamValidationError
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 DAGS = Path(__file__).parents[2] / "dags"
@@ -45,5 +46,5 @@ def test_the_trigger_form_has_typed_and_explained_fields(bag, name):
     for param in params:
         assert params.get_param(param).description
         assert {"type", "enum"} & params.get_param(param).schema.keys()
-    with pytest.raises(ValueError, match="2001"):
+    with pytest.raises(ParamValidationError, match="2001"):
         params["page_size"] = 2001
