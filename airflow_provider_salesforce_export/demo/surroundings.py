@@ -75,9 +75,9 @@ def surroundings(name: str, *, org_port: int = 0) -> Iterator[Surroundings]:
         with MongoClient[dict[str, Any]](mongo_uri) as mongo:
             keys = KeyCollection(mongo[DATABASE][DEFAULT_COLLECTION])
             account = Account(settings.client_id, server.url.partition("://")[2])
-            mongo_hosts = ", ".join(f"{host}:{port}" for host, port in mongo.nodes or [mongo.address or ("?", 0)])
             keys.delete(account)
             keys.save(account, server.org.issue_token(), replacing=None)
+            mongo_hosts = ", ".join(f"{host}:{port}" for host, port in mongo.nodes)
         connections: dict[str, Connection] = {
             "salesforce_export_default": {
                 "conn_type": "salesforce_export",

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from airflow_provider_salesforce_export.exceptions import LoginRequiredError
-from airflow_provider_salesforce_export.salesforce.client import Renewal
+from airflow_provider_salesforce_export.salesforce.session import Renewal
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.key_collection.collection import Account, Key, KeyCollection

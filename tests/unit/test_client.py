@@ -7,7 +7,8 @@ import requests
 import responses
 
 from airflow_provider_salesforce_export import __version__, exceptions
-from airflow_provider_salesforce_export.salesforce.client import Renewal, SalesforceClient
+from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
+from airflow_provider_salesforce_export.salesforce.session import Renewal
 
 ORG = "https://acme.my.salesforce.com"
 QUERY = f"{ORG}/services/data/v62.0/query"
