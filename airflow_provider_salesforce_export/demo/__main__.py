@@ -24,7 +24,7 @@ from airflow_provider_salesforce_export.demo.surroundings import (
     Surroundings,
     airflow,
     as_environment,
-    exit_on_sigterm,
+    exit_on_signals,
     prepare_database,
     running,
     surroundings,
@@ -44,7 +44,7 @@ console = Console(highlight=False, soft_wrap=True)
 
 def main() -> int:
     """Run the demo, and return the exit status: 0 where every record was exported exactly once."""
-    exit_on_sigterm()
+    exit_on_signals()
     try:
         FOLDER.mkdir(exist_ok=True)
         with LOG.open("w", encoding="utf-8") as log:

@@ -140,13 +140,14 @@ def running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[str
         _end_group(process)
 
 
-def exit_on_sigterm() -> None:
-    """Have SIGTERM end this process as Ctrl-C does, so that what it has started ends too."""
+def exit_on_signals() -> None:
+    """Have SIGTERM end this process as Ctrl-C does, and Ctrl-C even in the background, where a shell disables it."""
 
     def leave(signal_number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, leave)
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, leave)
 
 
 def _end_group(process: subprocess.Popen[str]) -> None:

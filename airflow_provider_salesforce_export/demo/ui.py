@@ -16,7 +16,7 @@ from airflow_provider_salesforce_export.demo.surroundings import (
     DemoError,
     Surroundings,
     airflow,
-    exit_on_sigterm,
+    exit_on_signals,
     prepare_database,
     run_airflow,
     running,
@@ -36,7 +36,7 @@ console = Console(highlight=False, soft_wrap=True)
 
 def main() -> int:
     """Run Airflow and what it needs until Ctrl-C, and return the exit status."""
-    exit_on_sigterm()
+    exit_on_signals()
     try:
         FOLDER.mkdir(exist_ok=True)
         with LOG.open("w", encoding="utf-8") as log:

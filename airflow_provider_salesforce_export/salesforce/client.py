@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DEFAULT_API_VERSION = "62.0"
-MAX_BATCH = 2000
-"""The most records that Salesforce puts into one reply to a query."""
-
 Record = dict[str, Any]
 
 _API_USAGE = re.compile(r"api-usage=(\d+)/(\d+)")

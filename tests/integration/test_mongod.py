@@ -124,7 +124,8 @@ def test_an_exception_leaves_no_process() -> None:
 
 def test_ctrl_c_leaves_no_process() -> None:
     program = (
-        "import time\n"
+        "import signal, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell disables it for background jobs
         "from airflow_provider_salesforce_export.sandbox.mongod import Mongod\n"
         "with Mongod() as mongod:\n"
         "    print(mongod._process.pid, flush=True)\n"
