@@ -71,7 +71,9 @@ def _demo(log: IO[str]) -> None:
         prepare_database(environment, log)
         for object_type in CATALOGUE.values():
             if object_type.name == "contacts":
-                console.print("In the middle of it the org will end the session, to show that the token is renewed.")
+                console.print(
+                    "In the middle of the contacts the org will end the session, to show that the token is renewed."
+                )
                 org.expire_tokens_after(CALLS_BEFORE_THE_SESSION_ENDS)
             _run_dag(f"salesforce_{object_type.name}", environment, log)
         _show(around)
