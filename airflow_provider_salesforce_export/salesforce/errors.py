@@ -36,9 +36,9 @@ _MEANINGS: dict[str, tuple[type[SalesforceError], str]] = {
     ),
     "INVALID_QUERY_FILTER_OPERATOR": (QueryError, "Correct the where of the object type."),
     "NUMBER_OUTSIDE_VALID_RANGE": (QueryError, "Use pagination='auto' for objects of this size."),
-    "QUERY_TIMEOUT": (QueryError, "The query is too slow: use a smaller page_size or a narrower where."),
+    "QUERY_TIMEOUT": (SalesforceError, "The query is too slow: use a smaller page_size or a narrower where."),
     "OPERATION_TOO_LARGE": (
-        QueryError,
+        SalesforceError,
         "The query is too large: use a smaller page_size or a narrower where.",
     ),
     "REQUEST_LIMIT_EXCEEDED": (

@@ -94,7 +94,9 @@ def test_pages_of_ranges_are_numbered_over_the_whole_object(start_org, client_of
     assert {number["total_pages"] for number in numbers} == {len(numbers)}
     offset = 0
     for number, page in zip(numbers, export.pages, strict=True):
-        assert number["offsetValue"] == offset
+        assert (number["per_page"], number["total"], number["offsetValue"]) == (300, 5000, offset)
+        assert number["prev_page"] == (number["page"] - 1 or None)
+        assert number["next_page"] == (number["page"] + 1 if page is not export.pages[-1] else None)
         offset += len(page["data"])
 
 

@@ -7,6 +7,7 @@ import requests
 import responses
 
 from airflow_provider_salesforce_export import __version__, exceptions
+from airflow_provider_salesforce_export.operators.errors import HOPELESS
 from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 from airflow_provider_salesforce_export.salesforce.session import Renewal
 
@@ -153,6 +154,7 @@ def test_a_dead_proxy_is_not_taken_for_a_wrong_domain(client, http):
         (400, "NUMBER_OUTSIDE_VALID_RANGE", exceptions.QueryError, "pagination='auto'"),
         (403, "REQUEST_LIMIT_EXCEEDED", exceptions.RequestLimitError, "quota"),
         (403, "API_DISABLED_FOR_ORG", exceptions.AuthenticationError, "Salesforce admin"),
+        (400, "QUERY_TIMEOUT", exceptions.SalesforceError, "smaller page_size"),
         (400, "SOMETHING_NEW", exceptions.SalesforceError, "SOMETHING_NEW"),
     ],
 )
@@ -163,6 +165,14 @@ def test_each_error_of_salesforce_says_who_mends_it(client, http, status, error_
         client.count("SELECT COUNT() FROM Contact")
     assert "No such column 'X'" in str(caught.value)
     assert (caught.value.error_code, caught.value.status_code) == (error_code, status)
+
+
+def test_a_query_that_was_too_slow_once_may_be_tried_again(client, http):
+    http.get(QUERY, status=400, json=[{"message": "too long", "errorCode": "QUERY_TIMEOUT"}])
+
+    with pytest.raises(exceptions.SalesforceError) as caught:
+        client.count("SELECT COUNT() FROM Contact")
+    assert not isinstance(caught.value, HOPELESS)
 
 
 def test_a_retired_version_says_which_there_are(client, http):

@@ -7,6 +7,7 @@ from importlib.metadata import distribution
 
 import jsonschema
 import pytest
+from airflow.sdk import DAG
 from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
 import airflow_provider_salesforce_export as package
@@ -92,3 +93,5 @@ def test_constructors_do_no_io(monkeypatch):
 
     package.SalesforceExportHook("missing")
     package.SalesforceExportOperator(task_id="export", object_type="contacts", destination="s3://bucket/x")
+    with DAG("nightly"):
+        package.SalesforceExportTaskGroup("contacts", destination="s3://bucket/x", destination_conn_id="missing")
