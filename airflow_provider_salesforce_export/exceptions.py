@@ -15,7 +15,9 @@ Everything this package raises, as one tree.
     │   │   └── SessionRejectedError  a token renewed a moment ago is refused
     │   ├── QueryError                malformed query, unknown field or sObject
     │   ├── ApiVersionError
-    │   ├── RequestLimitError         the org's daily quota, or too many requests at once
+    │   ├── RequestLimitError         too many requests
+    │   │   ├── QuotaReachedError     the day's API quota, or the share of it that an export may use
+    │   │   └── ConcurrentRequestsError  too many at once
     │   └── SalesforceUnavailableError
     │       ├── DomainNotFoundError   the login host has no address
     │       └── IncompleteResponseError  cut short, HTML, or fewer records than announced
@@ -98,7 +100,15 @@ class ApiVersionError(SalesforceError):
 
 
 class RequestLimitError(SalesforceError):
-    """The org's daily API quota is used up, or too many requests run at once."""
+    """Salesforce takes no more requests for now."""
+
+
+class QuotaReachedError(RequestLimitError):
+    """The org's API quota for 24 hours is used up, or the share of it that an export may use."""
+
+
+class ConcurrentRequestsError(RequestLimitError):
+    """Too many requests run at once; a moment later there may be room."""
 
 
 class SalesforceUnavailableError(SalesforceError):

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError, UnknownObjectTypeError
 
+DEFAULT_CURSOR_FIELD = "SystemModstamp"
+"""Moves with every change, also those that automation makes."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _API_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _FIELD_PATH = re.compile(rf"{_API_NAME.pattern}(\.{_API_NAME.pattern})*")
@@ -37,7 +40,7 @@ class ObjectType:
     sobject: str
     fields: tuple[str, ...]
     where: str | None = None
-    cursor_field: str = "SystemModstamp"
+    cursor_field: str = DEFAULT_CURSOR_FIELD
 
     def __post_init__(self) -> None:
         if isinstance(self.fields, str):
@@ -57,7 +60,7 @@ class ObjectType:
                 )
 
     @classmethod
-    def from_soql(cls, name: str, soql: str, *, cursor_field: str = "SystemModstamp") -> ObjectType:
+    def from_soql(cls, name: str, soql: str, *, cursor_field: str = DEFAULT_CURSOR_FIELD) -> ObjectType:
         """
         Make an object type of a query.
 
@@ -79,10 +82,14 @@ class ObjectType:
         fields = tuple(field.strip() for field in match["fields"].split(","))
         return cls(name, match["sobject"], fields, where=match["where"], cursor_field=cursor_field)
 
-    @property
-    def all_fields(self) -> tuple[str, ...]:
-        """Return Id, the fields asked for and the cursor field, each once, in that order."""
-        by_key = {field.lower(): field for field in ("Id", *self.fields, self.cursor_field)}
+    def all_fields(self, *, include_deleted: bool = False) -> tuple[str, ...]:
+        """
+        Return Id, the fields asked for and the cursor field, each once, in that order.
+
+        :param include_deleted: IsDeleted too, which tells the records of the recycle bin from the others.
+        """
+        fields = ("Id", *self.fields, self.cursor_field, *(["IsDeleted"] if include_deleted else []))
+        by_key = {field.lower(): field for field in fields}
         return tuple(by_key.values())
 
 

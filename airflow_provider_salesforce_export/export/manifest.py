@@ -107,7 +107,7 @@ def _manifest(
         "fields": list(request.query.fields),
         "soql": request.query.select(),
         "include_deleted": request.include_deleted,
-        "window": request.window and {"start": request.window[0], "end": request.window[1]},
+        "window": request.window,
         "pagination": plan.pagination,
         "page_size": request.page_size,
         "run": plan.run,

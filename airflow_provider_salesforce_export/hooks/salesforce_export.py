@@ -30,6 +30,7 @@ class SalesforceExportHook(BaseHook):
 
     :param salesforce_conn_id: An Airflow connection of type ``salesforce_export``.
     :param pool_size: How many HTTP connections are kept open: as many as threads share the client.
+    :param api_quota_limit: The share of the org's API quota above which the client makes no call; None for no limit.
     """
 
     conn_name_attr = "salesforce_conn_id"
@@ -37,8 +38,15 @@ class SalesforceExportHook(BaseHook):
     conn_type = "salesforce_export"
     hook_name = "Salesforce Export"
 
-    def __init__(self, salesforce_conn_id: str = default_conn_name, *, pool_size: int = DEFAULT_POOL_SIZE) -> None:
+    def __init__(
+        self,
+        salesforce_conn_id: str = default_conn_name,
+        *,
+        pool_size: int = DEFAULT_POOL_SIZE,
+        api_quota_limit: float | None = None,
+    ) -> None:
         super().__init__()
+        self.api_quota_limit = api_quota_limit
         self.salesforce_conn_id = salesforce_conn_id
         self.pool_size = pool_size
         self._opened = ExitStack()
@@ -121,6 +129,7 @@ class SalesforceExportHook(BaseHook):
             timeout=(settings.auth_timeout, settings.timeout),
             proxies=settings.proxies,
             pool_size=self.pool_size,
+            api_quota_limit=self.api_quota_limit,
         )
         self._opened.callback(client.close)
         return client

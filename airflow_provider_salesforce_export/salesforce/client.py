@@ -15,7 +15,11 @@ from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_ra
 
 from airflow_provider_salesforce_export.exceptions import (
     ApiVersionError,
+    ConcurrentRequestsError,
+    ConfigurationError,
     IncompleteResponseError,
+    QueryError,
+    QuotaReachedError,
     SalesforceError,
 )
 from airflow_provider_salesforce_export.salesforce.errors import error_of, incomplete
@@ -57,6 +61,8 @@ class SalesforceClient:
     :param timeout: Seconds to wait for a connection, and seconds to wait for a reply.
     :param proxies: As for requests.
     :param pool_size: How many connections are kept open: as many as threads share the client.
+    :param api_quota_limit: The share of the org's API quota, such as 0.8, above which no further call is made, so that
+        others still can; None for no such limit.
     """
 
     def __init__(
@@ -67,11 +73,13 @@ class SalesforceClient:
         timeout: tuple[float, float] = (10.0, 120.0),
         proxies: dict[str, str] | None = None,
         pool_size: int = 10,
+        api_quota_limit: float | None = None,
     ) -> None:
         self.api_version = api_version
         self.usage = ApiUsage()
         self._tokens = tokens
         self._timeout = timeout
+        self._api_quota_limit = api_quota_limit
         self._usage_lock = threading.Lock()
         self._proxies = proxies
         self._session = new_session(pool_size=pool_size)
@@ -85,6 +93,29 @@ class SalesforceClient:
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
+
+    def require_quota(self, calls: int) -> None:
+        """
+        Make sure that some calls are within the share of the org's API quota that this client may use.
+
+        :param calls: How many calls are to be made.
+        :raises QuotaReachedError: They are not, at this moment.
+        :raises ConfigurationError: They never can be.
+        """
+        used, limit = self.usage.used, self.usage.limit
+        if self._api_quota_limit is None or used is None or limit is None:
+            return
+        allowed = int(limit * self._api_quota_limit)
+        if calls > allowed:
+            raise ConfigurationError(
+                f"This needs about {calls} API calls, and api_quota_limit={self._api_quota_limit} allows {allowed} of "
+                f"the org's {limit} a day: raise page_size or api_quota_limit, or narrow the export."
+            )
+        if used + calls > allowed:
+            raise QuotaReachedError(
+                f"{used} of the org's {limit} API calls of 24 hours are used, {calls} more are needed, and "
+                f"api_quota_limit={self._api_quota_limit} allows {allowed}."
+            )
 
     def count(self, soql: str, *, include_deleted: bool = False) -> int:
         """
@@ -130,8 +161,23 @@ class SalesforceClient:
         return records
 
     def describe(self, sobject: str) -> Record:
-        """Return the description of an sObject: its fields, their types, their relations."""
-        return self._get_object(f"{self._data_path}/sobjects/{sobject}/describe")
+        """
+        Return the description of an sObject: its fields, their types, their relations.
+
+        :param sobject: Its API name.
+        :raises QueryError: There is none of that name, or the user may not see it.
+        """
+        try:
+            return self._get_object(f"{self._data_path}/sobjects/{sobject}/describe")
+        except SalesforceError as error:
+            if error.error_code != "NOT_FOUND" or isinstance(error, ApiVersionError):
+                raise
+            raise QueryError(
+                f"The sObject {sobject} does not exist, or the user may not see it: correct the object type, or ask a "
+                "Salesforce admin.",
+                error_code=error.error_code,
+                status_code=error.status_code,
+            ) from None
 
     def limits(self) -> Record:
         """Return the org's limits, by name, each with Max and Remaining."""
@@ -165,12 +211,13 @@ class SalesforceClient:
         return reply
 
     @retry(
-        retry=retry_if_exception_type(IncompleteResponseError),
-        stop=stop_after_attempt(3),
-        wait=wait_random_exponential(multiplier=0.5, max=5),
+        retry=retry_if_exception_type((IncompleteResponseError, ConcurrentRequestsError)),
+        stop=stop_after_attempt(5),
+        wait=wait_random_exponential(max=10),
         reraise=True,
     )
     def _get(self, path: str, params: dict[str, str] | None = None) -> Any:
+        self.require_quota(1)
         url = self.instance_url + path
         try:
             response = self._session.get(url, params=params, timeout=self._timeout, proxies=self._proxies)

@@ -152,6 +152,12 @@ class Export:
         return Counter(self.ids) == Counter(dict.fromkeys(ids, 1))
 
 
+def published(destination, name="contacts"):
+    """Return the one export of an object type below a folder."""
+    (manifest,) = (destination / name).glob("*/manifest.json")
+    return Export(manifest.parent)
+
+
 def ids_in(server, sobject="Contact", *, deleted=False):
     """Ask the org's own database which records there are."""
     condition = "" if deleted else "WHERE IsDeleted = 0"
@@ -160,7 +166,7 @@ def ids_in(server, sobject="Contact", *, deleted=False):
 
 
 def request_for(object_type=CONTACTS, *, page_size=2000, pagination="auto", include_deleted=False):
-    query = Query(object_type.sobject, object_type.all_fields).where(object_type.where)
+    query = Query(object_type.sobject, object_type.all_fields(include_deleted=include_deleted)).where(object_type.where)
     return Request(object_type.name, query, include_deleted, page_size, pagination)
 
 

@@ -14,17 +14,12 @@ from airflow_provider_salesforce_export import (
     SalesforceExportOperator,
     SalesforceExportTaskGroup,
 )
-from tests.integration.conftest import Export, ids_in, run
+from tests.integration.conftest import ids_in, published, run
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
 
 PACKAGE = os.path.dirname(airflow_provider_salesforce_export.__file__)
 MIDNIGHT = datetime(2026, 11, 18, tzinfo=timezone.utc)
-
-
-def published(destination, name="contacts"):
-    (manifest,) = (destination / name).glob("*/manifest.json")
-    return Export(manifest.parent)
 
 
 def test_a_task_group_exports_an_object(start_org, connections, make_dag, tmp_path):
@@ -106,43 +101,6 @@ def test_arguments_may_be_templates(start_org, connections, make_dag, tmp_path):
     assert export.holds_exactly(ids_in(server, deleted=True))
 
 
-def test_an_incremental_run_exports_its_data_interval_alone(start_org, connections, make_dag, tmp_path):
-    server = start_org()
-    connections(server)
-    end = MIDNIGHT + timedelta(days=1)
-    moments = [MIDNIGHT - timedelta(seconds=1), MIDNIGHT, end - timedelta(seconds=1), end]
-    ids = [server.org.insert("Contact", LastName="x", SystemModstamp=moment) for moment in moments]
-    with make_dag() as dag:
-        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), mode="incremental")
-
-    dag_run, _ = run(dag, logical_date=end)  # run by hand, a DAG takes the last interval that has ended
-
-    assert dag_run.state == "success"
-    export = published(tmp_path)
-    assert export.holds_exactly(ids[1:3])
-    assert export.folder.name == "2026-11-18T000000Z--2026-11-19T000000Z"
-    assert export.manifest["window"] == {"start": "2026-11-18T00:00:00.000Z", "end": "2026-11-19T00:00:00.000Z"}
-
-
-def test_a_window_of_ones_own(start_org, connections, make_dag, tmp_path):
-    server = start_org()
-    connections(server)
-    inside = server.org.insert("Contact", LastName="x", SystemModstamp=datetime(2026, 3, 2, tzinfo=timezone.utc))
-    server.org.insert("Contact", LastName="x", SystemModstamp=datetime(2026, 4, 2, tzinfo=timezone.utc))
-    with make_dag() as dag:
-        SalesforceExportTaskGroup(
-            "contacts",
-            destination=tmp_path.as_uri(),
-            mode="incremental",
-            since="2026-03-01T00:00:00Z",
-            until="2026-04-01T00:00:00Z",
-        )
-
-    run(dag)
-
-    assert published(tmp_path).holds_exactly([inside])
-
-
 def test_an_expired_token_in_the_middle_is_renewed_once(start_org, connections, make_dag, tmp_path):
     server = start_org(contacts=6000, rotate_refresh_tokens=True)
     connections(server)
@@ -190,42 +148,6 @@ PASSWORD_GRANT = {
     "user_password": "secret-1",
     "account_id": "new",
 }
-
-
-def test_a_full_and_an_incremental_run_of_one_day_stand_side_by_side(start_org, connections, make_dag, tmp_path):
-    server = start_org()
-    connections(server)
-    server.org.insert("Contact", LastName="x", SystemModstamp=MIDNIGHT)
-    server.org.insert("Contact", LastName="x", SystemModstamp=MIDNIGHT - timedelta(days=9))
-    with make_dag(params={"mode": "full"}) as dag:
-        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), mode="{{ params.mode }}")
-
-    run(dag, logical_date=MIDNIGHT)
-    run(dag, logical_date=MIDNIGHT + timedelta(days=1), run_conf={"mode": "incremental"})
-
-    rows = {
-        path.parent.name: Export(path.parent).manifest["rows"] for path in tmp_path.glob("contacts/*/manifest.json")
-    }
-    assert rows == {"2026-11-18T000000Z": 2, "2026-11-18T000000Z--2026-11-19T000000Z": 1}
-
-
-def test_an_empty_window_still_gets_a_manifest(start_org, connections, make_dag, tmp_path):
-    connections(start_org(contacts=10))
-    with make_dag() as dag:
-        SalesforceExportTaskGroup(
-            "contacts",
-            destination=tmp_path.as_uri(),
-            mode="incremental",
-            since="2001-01-01T00:00:00Z",
-            until="2002-01-01T00:00:00Z",
-            pagination="range",
-        )
-
-    dag_run, tasks = run(dag)
-
-    assert dag_run.state == "success"
-    assert tasks["contacts.pages", -1].state == "skipped"
-    assert published(tmp_path).manifest["rows"] == 0
 
 
 def test_a_run_that_is_cleared_and_has_fewer_pages_forgets_those_that_are_gone(
