@@ -45,7 +45,8 @@ class SalesforceExportTaskGroup(TaskGroup):
         seconds. It waits deferred, without a worker slot. Templated.
     :param include_deleted: Read records in the recycle bin too. Templated.
     :param pagination: ``auto``; or ``offset`` (LIMIT/OFFSET, for small objects) or ``range`` (by Id).
-    :param max_page_tasks: The most page tasks, up to 1024. Where there are more pages, a task reads several.
+    :param max_page_tasks: The most page tasks, within Airflow's ``[core] max_map_length``. Where there are more
+        pages, a task reads several.
     :param concurrency: How many pages one task reads at once.
     :param api_quota_limit: The share of the org's daily API quota above which the run waits, deferred. Templated.
     :param salesforce_conn_id: An Airflow connection of type ``salesforce_export``. Templated.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.sdk import conf
+
 from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
 from airflow_provider_salesforce_export.operators import arguments
 from airflow_provider_salesforce_export.operators.errors import clear_errors
@@ -14,8 +16,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 DEFAULT_MAX_PAGE_TASKS = 8
-_MOST_PAGE_TASKS = 1024
-"""Airflow's ``[core] max_map_length``, as it comes."""
 
 
 class SalesforceExportCountOperator(PlanningOperator):
@@ -24,13 +24,14 @@ class SalesforceExportCountOperator(PlanningOperator):
 
     Returns the work of each page task, for ``expand``; pushes what they share as XCom ``plan``.
 
-    :param max_page_tasks: The most page tasks, up to 1024. Where there are more pages, a task reads several.
+    :param max_page_tasks: The most page tasks, within Airflow's ``[core] max_map_length``. Where there are more
+        pages, a task reads several.
     :param kwargs: See :class:`PlanningOperator` for what is to be exported.
     """
 
     def __init__(self, *, max_page_tasks: int = DEFAULT_MAX_PAGE_TASKS, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.max_page_tasks = arguments.whole_number("max_page_tasks", max_page_tasks, most=_MOST_PAGE_TASKS)
+        self.max_page_tasks = arguments.whole_number("max_page_tasks", max_page_tasks)
 
     def resume(self, context: Context, event: dict[str, Any]) -> list[dict[str, Any]]:
         """
@@ -42,7 +43,8 @@ class SalesforceExportCountOperator(PlanningOperator):
         api_quota_limit = self.argument("api_quota_limit")
         hook = SalesforceExportHook(self.salesforce_conn_id, api_quota_limit=api_quota_limit)
         with clear_errors(), hook, waiting_for_quota(self, hook, event):
-            readers = self.max_page_tasks * self.concurrency
+            tasks = min(self.max_page_tasks, conf.getint("core", "max_map_length"))
+            readers = tasks * self.concurrency
             plan, folder = self.plan_export(context, hook.client, event["window"], readers=readers)
             shared = plan.to_dict() | {
                 "folder": str(folder),
@@ -50,4 +52,4 @@ class SalesforceExportCountOperator(PlanningOperator):
                 "api_calls": hook.client.usage.calls,
             }
         context["ti"].xcom_push(key="plan", value=shared)
-        return plan.tasks(self.max_page_tasks)
+        return plan.tasks(tasks)

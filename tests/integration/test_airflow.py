@@ -55,6 +55,20 @@ def test_what_passes_between_the_tasks_is_small_and_never_a_record(start_org, co
     assert not any(name in str(pages) for name in names)
 
 
+def test_there_are_never_more_page_tasks_than_airflow_maps(start_org, connections, make_dag, tmp_path, monkeypatch):
+    server = start_org(contacts=900)
+    connections(server)
+    monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "3")
+    with make_dag() as dag:
+        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), page_size=50, max_page_tasks=99)
+
+    dag_run, tasks = run(dag)
+
+    assert dag_run.state == "success"
+    assert len([name for name, _ in tasks if name == "contacts.pages"]) == 3
+    assert published(tmp_path).holds_exactly(ids_in(server))
+
+
 def test_no_rows_no_page_task_and_still_a_manifest(start_org, connections, make_dag, tmp_path):
     connections(start_org())
     with make_dag() as dag:
