@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from airflow_provider_salesforce_export.hooks.connection import ConnectionSettin
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.key_collection.collection import Account, KeyCollection
-    from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
+    from airflow_provider_salesforce_export.salesforce.client import Record, SalesforceClient
 
 DEFAULT_POOL_SIZE = 10
 """Enough for the COUNTs that are asked in parallel when ranges are planned."""
@@ -137,6 +138,77 @@ class SalesforceExportHook(BaseHook):
     def get_conn(self) -> SalesforceClient:
         """Return the client of the org: Airflow's name for :attr:`client`."""
         return self.client
+
+    def query(self, soql: str, *, include_deleted: bool = False) -> list[Record]:
+        """
+        Return the records of a query, without the ``attributes`` that Salesforce adds.
+
+        :param soql: The query.
+        :param include_deleted: Read the recycle bin too.
+        :raises SalesforceError: See :mod:`airflow_provider_salesforce_export.exceptions`; so for all that follow.
+        """
+        return list(self.query_all(soql, include_deleted=include_deleted))
+
+    def query_all(self, soql: str, *, include_deleted: bool = False) -> Iterator[Record]:
+        """
+        Yield the records of a query of any size, as :meth:`query` returns them; one batch of them is in memory.
+
+        :param soql: The query.
+        :param include_deleted: Read the recycle bin too.
+        """
+        from airflow_provider_salesforce_export.export.formats import without_attributes
+
+        for batch in self.client.query(soql, include_deleted=include_deleted):
+            yield from map(without_attributes, batch)
+
+    def count(self, soql: str, *, include_deleted: bool = False) -> int:
+        """
+        Return how many records there are.
+
+        :param soql: ``SELECT COUNT() FROM ...``
+        :param include_deleted: Count the recycle bin too.
+        """
+        return self.client.count(soql, include_deleted=include_deleted)
+
+    def describe(self, sobject: str) -> Record:
+        """
+        Return Salesforce's description of an sObject.
+
+        :param sobject: Its API name.
+        """
+        return self.client.describe(sobject)
+
+    def limits(self) -> Record:
+        """Return the org's limits by name, each with Max and Remaining."""
+        return self.client.limits()
+
+    def create(self, sobject: str, values: Record) -> str:
+        """
+        Create a record, and return its Id.
+
+        :param sobject: The API name of the sObject.
+        :param values: By field name.
+        """
+        return self.client.create(sobject, values)
+
+    def update(self, sobject: str, record_id: str, values: Record) -> None:
+        """
+        Change some fields of a record.
+
+        :param sobject: The API name of the sObject.
+        :param record_id: Its Id.
+        :param values: By field name; the others stay as they are.
+        """
+        self.client.update(sobject, record_id, values)
+
+    def delete(self, sobject: str, record_id: str) -> None:
+        """
+        Put a record into the recycle bin.
+
+        :param sobject: The API name of the sObject.
+        :param record_id: Its Id.
+        """
+        self.client.delete(sobject, record_id)
 
     def test_connection(self) -> tuple[bool, str]:
         """

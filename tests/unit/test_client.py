@@ -9,6 +9,7 @@ import responses
 from airflow_provider_salesforce_export import __version__, exceptions
 from airflow_provider_salesforce_export.operators.retries import HOPELESS
 from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
+from airflow_provider_salesforce_export.salesforce.rest_api import RestApi
 from airflow_provider_salesforce_export.salesforce.session import Renewal
 
 ORG = "https://acme.my.salesforce.com"
@@ -42,7 +43,7 @@ def tokens():
 
 @pytest.fixture
 def client(tokens, monkeypatch):
-    monkeypatch.setattr(SalesforceClient._get.retry, "sleep", lambda seconds: None)
+    monkeypatch.setattr(RestApi.get.retry, "sleep", lambda seconds: None)
     return SalesforceClient(tokens)
 
 
