@@ -10,13 +10,14 @@ from airflow_provider_salesforce_export.exceptions import (
     ApiVersionError,
     AuthenticationError,
     ConfigurationError,
+    KeyDecryptionError,
     QueryError,
     SalesforceExportError,
 )
 
 log = logging.getLogger(__name__)
 
-HOPELESS = (ConfigurationError, AuthenticationError, QueryError, ApiVersionError)
+HOPELESS = (ConfigurationError, KeyDecryptionError, AuthenticationError, QueryError, ApiVersionError)
 """What another try cannot mend; repeated wrong logins may even lock the user."""
 
 
