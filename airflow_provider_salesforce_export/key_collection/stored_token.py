@@ -77,21 +77,24 @@ class StoredToken:
 
     def _other_than(self, rejected: str | None) -> Renewal:
         deadline = time.monotonic() + self._patience
-        key = self._find(waited=False)
-        while key.token is None or key.token["access_token"] == rejected:
+        waited = False
+        while True:
+            key = self._find(waited=waited)
+            if key.token is not None and key.token["access_token"] != rejected:
+                return Renewal(key.token, is_new=False)
             lease = self._keys.lease(key, self._lease_seconds)
             if lease and (token := self._obtain(lease)):
                 return Renewal(token, is_new=True)
-            log.info("Another worker renews the Salesforce token: waiting for it.")
             if time.monotonic() > deadline:
                 raise KeyCollectionError(
                     f"{self._describe()} has been renewed by other workers, without success, for the "
                     f"{self._patience:.0f} s that this one waited. The logs of the others say why; trying again later "
                     "may help."
                 )
-            time.sleep(random.uniform(0.1, 0.5))
-            key = self._find(waited=True)
-        return Renewal(key.token, is_new=False)
+            if not waited:
+                log.info("Another worker renews the Salesforce token: waiting for it.")
+            waited = True
+            time.sleep(random.uniform(0.1, 0.5))  # at random, so that the others do not all ask at once
 
     def _find(self, *, waited: bool) -> Key:
         """

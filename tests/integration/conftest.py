@@ -185,7 +185,7 @@ def token_gate(monkeypatch):
 
 class TokenGate:
     """
-    Answers token calls as the org does, but the first ones only once it is open, and those with ``then`` if it is given.
+    Answers token calls as the org does; the first ones only once it is open, and with ``then`` if that is given.
     """
 
     def __init__(self, answer, calls, then):

@@ -199,6 +199,17 @@ def test_a_key_that_was_deleted_during_a_renewal_does_not_come_back(keys):
     assert not keys.delete(ACCOUNT)
 
 
+@pytest.mark.parametrize("token", ["text", None, {"access_token": "fernet:unreadable", "instance_url": "https://x"}])
+def test_a_refused_key_can_be_deleted_whatever_its_token_is(keys, documents, token):
+    documents.insert_one(IDENTITY | {"token": token, "token_invalidated": True})
+
+    refused = keys.find(ACCOUNT)
+    assert (refused.invalidated, refused.token) == (True, None)
+    keys.delete_invalidated(refused)
+
+    assert keys.find(ACCOUNT) is None
+
+
 def test_a_login_that_comes_while_a_refused_key_is_deleted_stays(keys):
     keys.save(ACCOUNT, TOKEN)
     lease(keys).invalidate("expired")
