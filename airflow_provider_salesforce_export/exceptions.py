@@ -8,7 +8,8 @@ Everything this package raises, as one tree.
     │   ├── UnknownObjectTypeError
     │   └── PaginationError           the object is too large for the pagination that was asked for
     ├── KeyCollectionError            MongoDB, where the OAuth tokens are kept
-    │   └── KeyCollectionUnavailableError
+    │   ├── KeyCollectionUnavailableError
+    │   └── KeyDecryptionError        the stored token is encrypted under a key that is not set here
     ├── SalesforceError               Salesforce said no, or nothing; keeps error_code and status_code
     │   ├── AuthenticationError
     │   │   ├── LoginRequiredError    no key, or a dead one: somebody must log in
@@ -58,6 +59,10 @@ class KeyCollectionError(SalesforceExportError):
 
 class KeyCollectionUnavailableError(KeyCollectionError):
     """MongoDB does not answer; trying again later may help."""
+
+
+class KeyDecryptionError(KeyCollectionError):
+    """The stored token is encrypted under a key that is not set here."""
 
 
 class SalesforceError(SalesforceExportError):

@@ -24,6 +24,23 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": _CONNECTION_FIELDS,
             }
         ],
+        "config": {
+            "salesforce_export": {
+                "description": "Settings of the Salesforce export provider.",
+                "options": {
+                    "key_encryption_keys": {
+                        "description": "Fernet keys that encrypt the Salesforce tokens in MongoDB, newest first, with "
+                        "commas between them; the field of the same name in a connection goes before. Where neither "
+                        "is set, a key is derived from the consumer secret.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "sensitive": True,
+                        "example": None,
+                        "default": None,
+                    },
+                },
+            },
+        },
     }
 
 
@@ -80,6 +97,12 @@ _CONNECTION_FIELDS = {
     ),
     "key_collection": _field(
         "Key collection", "Blank: integrations.salesforce.key.", placeholder="integrations.salesforce.key"
+    ),
+    "key_encryption_keys": _field(
+        "Key encryption keys",
+        "Fernet keys that encrypt the token in MongoDB, newest first, with commas between them. Blank: those of "
+        "Airflow's configuration, else one that is derived from the consumer secret.",
+        format="password",
     ),
     "api_version": _field("API version", "Version of the REST API. Blank: 62.0.", placeholder="65.0"),
     "username": _field("User name", "For the password grant.", placeholder="export@acme.com"),

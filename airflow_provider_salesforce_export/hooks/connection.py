@@ -53,6 +53,7 @@ class ConnectionSettings:
     :param mongo_conn_id: The Airflow connection of the MongoDB that keeps the keys.
     :param key_database: Its database; None for that of the MongoDB connection.
     :param key_collection: Its collection; None for the default.
+    :param key_encryption_keys: What the token is encrypted with there, newest first; empty for Airflow's configuration.
     :param api_version: Such as ``62.0``; None for the default.
     :param auth_timeout: Seconds to wait for the token endpoint.
     :param timeout: Seconds to wait for a reply to a query.
@@ -71,6 +72,7 @@ class ConnectionSettings:
     mongo_conn_id: str = "mongo_default"
     key_database: str | None = None
     key_collection: str | None = None
+    key_encryption_keys: tuple[str, ...] = field(default=(), repr=False)
     api_version: str | None = None
     auth_timeout: float = DEFAULT_AUTH_TIMEOUT
     timeout: float = DEFAULT_TIMEOUT
@@ -117,6 +119,7 @@ class ConnectionSettings:
             account_id=str(extra.get("account_id", connection.login)),
             owner=str(extra.get("owner", url.partition("://")[2])),
             grant_type=grant_type,
+            key_encryption_keys=split_keys(extra.get("key_encryption_keys", "")),
             api_version=_api_version(extra.get("api_version"), where),
             auth_timeout=_seconds("auth_timeout", extra.get("auth_timeout", cls.auth_timeout), where),
             timeout=_seconds("timeout", extra.get("timeout", cls.timeout), where),
@@ -139,6 +142,16 @@ class ConnectionSettings:
                 "grant_type 'password' needs the extras username and user_password of the Airflow connection."
             )
         return PasswordGrant(self.username, self.user_password, self.security_token)
+
+
+def split_keys(value: str | list[str]) -> tuple[str, ...]:
+    """
+    Return encryption keys as a tuple.
+
+    :param value: A list, or a text with commas between the keys.
+    """
+    keys = value.split(",") if isinstance(value, str) else value
+    return tuple(str(key).strip() for key in keys if str(key).strip())
 
 
 def _api_version(value: Any, where: str) -> str | None:

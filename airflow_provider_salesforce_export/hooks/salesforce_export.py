@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError, SalesforceExportError
-from airflow_provider_salesforce_export.hooks.connection import ConnectionSettings, find_connection
+from airflow_provider_salesforce_export.hooks.connection import ConnectionSettings, find_connection, split_keys
 
 if TYPE_CHECKING:
-    from airflow_provider_salesforce_export.key_collection.collection import Account, KeyCollection
+    from airflow_provider_salesforce_export.key_collection.collection import KeyCollection
+    from airflow_provider_salesforce_export.key_collection.encryption import KeyEncryption
+    from airflow_provider_salesforce_export.key_collection.key import Account
     from airflow_provider_salesforce_export.salesforce.client import Record, SalesforceClient
 
 DEFAULT_POOL_SIZE = 10
 """Enough for the COUNTs that are asked in parallel when ranges are planned."""
 
 _MONGO_TIMEOUT = 5_000  # milliseconds to find a server; the driver's own default lets a task hang for 30 seconds
+_MONGO_REPLY_TIMEOUT = 15_000  # longer than a write waits for its majority; the driver's own default is for ever
 
 
 class SalesforceExportHook(BaseHook):
@@ -76,13 +79,17 @@ class SalesforceExportHook(BaseHook):
     @cached_property
     def account(self) -> Account:
         """Return whose key this connection uses."""
-        from airflow_provider_salesforce_export.key_collection.collection import Account
+        from airflow_provider_salesforce_export.key_collection.key import Account
 
         return Account(self.settings.account_id, self.settings.owner)
 
     @cached_property
     def keys(self) -> KeyCollection:
-        """Return the key collection."""
+        """
+        Return the key collection.
+
+        :raises ConfigurationError: The MongoDB connection is missing or wrong, or an encryption key is.
+        """
         from airflow.exceptions import AirflowConfigException
         from airflow.providers.mongo.hooks.mongo import MongoHook
         from pymongo.errors import PyMongoError
@@ -98,12 +105,25 @@ class SalesforceExportHook(BaseHook):
         try:
             mongo = MongoHook(conn_id)
             mongo.extras.setdefault("serverSelectionTimeoutMS", _MONGO_TIMEOUT)
+            mongo.extras.setdefault("socketTimeoutMS", _MONGO_REPLY_TIMEOUT)
             self._opened.callback(mongo.get_conn().close)
         except (AirflowConfigException, PyMongoError, ValueError) as error:
             raise ConfigurationError(f"The Airflow connection {conn_id!r} names no MongoDB: {error}") from None
         database = self.settings.key_database or mongo.connection.schema or DEFAULT_DATABASE
         collection = self.settings.key_collection or DEFAULT_COLLECTION
-        return KeyCollection(mongo.get_collection(collection, database))
+        return KeyCollection(mongo.get_collection(collection, database), self._key_encryption())
+
+    def _key_encryption(self) -> KeyEncryption:
+        from airflow.providers.common.compat.sdk import conf
+        from airflow.sdk.log import mask_secret
+
+        from airflow_provider_salesforce_export.key_collection.encryption import DERIVED, KeyEncryption
+
+        configured = conf.get("salesforce_export", "key_encryption_keys", fallback="")
+        keys = self.settings.key_encryption_keys or split_keys(configured or "")
+        for key in keys:
+            mask_secret(key.removeprefix(DERIVED))  # Airflow masks by names of fields, and does not know this one
+        return KeyEncryption(keys, self.settings.client_secret)
 
     @cached_property
     def client(self) -> SalesforceClient:

@@ -6,6 +6,7 @@ from airflow_provider_salesforce_export.exceptions import (
     ApiVersionError,
     AuthenticationError,
     ConfigurationError,
+    KeyDecryptionError,
     QueryError,
     QuotaReachedError,
 )
@@ -18,7 +19,7 @@ except ImportError:  # before Airflow 3.3
 else:
     HAS_RETRY_POLICIES = True
 
-HOPELESS = (ConfigurationError, AuthenticationError, QueryError, ApiVersionError)
+HOPELESS = (ConfigurationError, KeyDecryptionError, AuthenticationError, QueryError, ApiVersionError)
 """What another try cannot mend; repeated wrong logins may even lock the user."""
 
 

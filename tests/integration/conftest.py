@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from uuid import uuid4
@@ -20,7 +22,9 @@ from pymongo import MongoClient
 from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.page import export_segments
 from airflow_provider_salesforce_export.export.plan import Request, make_plan
-from airflow_provider_salesforce_export.key_collection.collection import Account, KeyCollection
+from airflow_provider_salesforce_export.key_collection.collection import KeyCollection
+from airflow_provider_salesforce_export.key_collection.encryption import KeyEncryption
+from airflow_provider_salesforce_export.key_collection.key import Account
 from airflow_provider_salesforce_export.key_collection.stored_token import StoredToken
 from airflow_provider_salesforce_export.object_types import CONTACTS
 from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
@@ -68,7 +72,7 @@ def start_org():
 
 @pytest.fixture
 def keys(database):
-    return KeyCollection(database["integrations.salesforce.key"])
+    return KeyCollection(database["integrations.salesforce.key"], KeyEncryption((), SandboxSettings.client_secret))
 
 
 @pytest.fixture
@@ -77,7 +81,7 @@ def log_in(keys):
 
     def log_in(server):
         account = Account(server.settings.client_id, server.url.partition("://")[2])
-        keys.save(account, server.org.issue_token(), replacing=None)
+        keys.save(account, server.org.issue_token())
         return account
 
     return log_in
@@ -92,6 +96,121 @@ def client_of(keys, log_in):
         return SalesforceClient(StoredToken(keys, log_in(server), endpoint, RefreshTokenGrant()), **options)
 
     return client_of
+
+
+@pytest.fixture
+def start_worker(mongo_uri, database):
+    """Start workers in processes of their own; they are killed when the test ends."""
+    with ExitStack() as stack:
+
+        def start_worker(server, **options):
+            settings = server.settings
+            return stack.enter_context(
+                Worker(
+                    {
+                        "mongo_uri": mongo_uri,
+                        "database": database.name,
+                        "login_url": server.url,
+                        "client_id": settings.client_id,
+                        "client_secret": settings.client_secret,
+                        "threads": 1,
+                        "stop": None,
+                        "clock": 0,
+                        "lease_seconds": 50,
+                    }
+                    | options
+                )
+            )
+
+        yield start_worker
+
+
+class Worker:
+    """A process that runs ``renewing_worker.py``."""
+
+    def __init__(self, options):
+        program = Path(__file__).with_name("renewing_worker.py")
+        self._process = subprocess.Popen(
+            [sys.executable, str(program), json.dumps(options)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+
+    def wait_for(self, name):
+        """Return the next event that has this name."""
+        for line in self._process.stdout:
+            event = json.loads(line)
+            if name in event:
+                return event
+            assert "error" not in event, event["message"]
+        raise AssertionError(f"The worker ended without {name}.")
+
+    def wait_for_log(self, text):
+        while text not in self.wait_for("log")["log"]:
+            pass
+
+    def go(self):
+        self._process.stdin.write("go\n")
+
+    def kill(self):
+        self._process.kill()
+        self._process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.kill()
+        self._process.stdin.close()
+        self._process.stdout.close()
+
+
+@pytest.fixture
+def token_gate(monkeypatch):
+    """Hold the token calls of an org until the block ends."""
+
+    @contextmanager
+    def token_gate(server, *, calls=1000, then=None):
+        gate = TokenGate(server.org.oauth.token, calls, then)
+        monkeypatch.setattr(server.org.oauth, "token", gate)
+        try:
+            yield gate
+        finally:
+            gate.open()
+
+    return token_gate
+
+
+class TokenGate:
+    """
+    Answers token calls as the org does; the first ones only once it is open, and with ``then`` if that is given.
+    """
+
+    def __init__(self, answer, calls, then):
+        self._answer = answer
+        self._then = then
+        self._held = iter(range(calls))
+        self._opened = threading.Event()
+
+    def __call__(self, form, url):
+        if next(self._held, None) is None:
+            return self._answer(form, url)
+        assert self._opened.wait(60)
+        if self._then:
+            raise self._then
+        return self._answer(form, url)
+
+    def open(self):
+        self._opened.set()
+
+    @staticmethod
+    def wait_until(condition):
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ def test_every_extra_is_read():
         mongo_conn_id="mongo_keys",
         key_database="keys",
         key_collection="salesforce",
+        key_encryption_keys="new, old,",
         api_version="v65",
         auth_timeout="3",
         timeout=7,
@@ -59,6 +60,7 @@ def test_every_extra_is_read():
 
     assert (org.account_id, org.owner, org.mongo_conn_id) == ("acme", "platform", "mongo_keys")
     assert (org.key_database, org.key_collection, org.api_version) == ("keys", "salesforce", "65.0")
+    assert org.key_encryption_keys == ("new", "old") == settings(key_encryption_keys=["new", "old"]).key_encryption_keys
     assert (org.auth_timeout, org.timeout, org.proxies) == (3.0, 7.0, {"https": "http://proxy:3128"})
     assert org.grant() == PasswordGrant("ada@acme.com", "secret", "token")
 
@@ -87,6 +89,6 @@ def test_the_password_grant_names_what_it_needs():
 
 
 def test_secrets_are_not_shown():
-    shown = repr(settings(user_password="p4ssw0rd", security_token="t0ken"))
+    shown = repr(settings(user_password="p4ssw0rd", security_token="t0ken", key_encryption_keys="k3y"))
 
-    assert not any(secret in shown for secret in ("consumer-secret", "p4ssw0rd", "t0ken"))
+    assert not any(secret in shown for secret in ("consumer-secret", "p4ssw0rd", "t0ken", "k3y"))

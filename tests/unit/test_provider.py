@@ -61,6 +61,12 @@ def test_the_form_and_the_hook_know_the_same_fields():
     assert FIELDS["grant_type"]["schema"]["default"] == ConnectionSettings.grant_type
 
 
+def test_the_configuration_of_airflow_knows_the_encryption_keys_as_a_secret():
+    from airflow.configuration import conf
+
+    assert ("salesforce_export", "key_encryption_keys") in conf.sensitive_config_values
+
+
 def test_every_public_name_is_there():
     for name in package.__all__:
         assert getattr(package, name) is not None
