@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError, SalesforceExportError
-from airflow_provider_salesforce_export.hooks.connection import ConnectionSettings, find_connection
+from airflow_provider_salesforce_export.hooks.connection import DEFAULT_CONN_ID, ConnectionSettings, find_connection
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.key_collection.collection import Account, KeyCollection
@@ -28,12 +28,12 @@ class SalesforceExportHook(BaseHook):
     Nothing is read or opened before it is needed; leaving its ``with`` block closes what was. See the README for the
     fields of the connection.
 
-    :param salesforce_conn_id: An Airflow connection of type ``salesforce_export``.
+    :param salesforce_conn_id: An Airflow connection of type ``salesforce_export``, or of Airflow's own ``salesforce``.
     :param pool_size: How many HTTP connections are kept open: as many as threads share the client.
     """
 
     conn_name_attr = "salesforce_conn_id"
-    default_conn_name = "salesforce_export_default"
+    default_conn_name = DEFAULT_CONN_ID
     conn_type = "salesforce_export"
     hook_name = "Salesforce Export"
 
@@ -62,7 +62,7 @@ class SalesforceExportHook(BaseHook):
 
         :raises ConfigurationError: A field of it is missing or wrong.
         """
-        return ConnectionSettings.from_connection(find_connection(self.salesforce_conn_id, self.conn_type))
+        return ConnectionSettings.of(self.salesforce_conn_id)
 
     @cached_property
     def account(self) -> Account:
@@ -105,18 +105,10 @@ class SalesforceExportHook(BaseHook):
         """
         from airflow_provider_salesforce_export.key_collection.stored_token import StoredToken
         from airflow_provider_salesforce_export.salesforce.client import DEFAULT_API_VERSION, SalesforceClient
-        from airflow_provider_salesforce_export.salesforce.oauth import TokenEndpoint
 
         settings = self.settings
-        endpoint = TokenEndpoint(
-            settings.login_url,
-            settings.client_id,
-            settings.client_secret,
-            settings.auth_timeout,
-            settings.proxies,
-        )
         client = SalesforceClient(
-            StoredToken(self.keys, self.account, endpoint, settings.grant()),
+            StoredToken(self.keys, self.account, settings.token_endpoint(), settings.grant()),
             api_version=settings.api_version or DEFAULT_API_VERSION,
             timeout=(settings.auth_timeout, settings.timeout),
             proxies=settings.proxies,
@@ -137,11 +129,15 @@ class SalesforceExportHook(BaseHook):
         """
         try:
             with self:
+                grant = self.settings.grant()
+                if not grant.needs_key:
+                    # The stored token may still work, and would hide that a field of the connection is wrong.
+                    self.settings.token_endpoint().fetch(grant, None)
                 user = self.client.user_info()
                 quota = self.client.limits()["DailyApiRequests"]
                 return True, (
                     f"Connected to {self.client.instance_url} (org {user['organization_id']}) as "
-                    f"{user['preferred_username']}, API version {self.client.api_version}, "
+                    f"{user['preferred_username']} by grant {grant.name}, API version {self.client.api_version}, "
                     f"{quota['Remaining']} of {quota['Max']} API calls left today."
                 )
         except SalesforceExportError as error:

@@ -10,7 +10,8 @@ from airflow_provider_salesforce_export.salesforce.session import Renewal
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.key_collection.collection import Account, Key, KeyCollection
-    from airflow_provider_salesforce_export.salesforce.oauth import Grant, Token, TokenEndpoint
+    from airflow_provider_salesforce_export.salesforce.grants import Grant, Token
+    from airflow_provider_salesforce_export.salesforce.oauth import TokenEndpoint
 
 
 class StoredToken:

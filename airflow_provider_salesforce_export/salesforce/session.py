@@ -12,7 +12,7 @@ from requests.auth import AuthBase
 from airflow_provider_salesforce_export.exceptions import SessionRejectedError
 
 if TYPE_CHECKING:
-    from airflow_provider_salesforce_export.salesforce.oauth import Token
+    from airflow_provider_salesforce_export.salesforce.grants import Token
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ from airflow_provider_salesforce_export.exceptions import (
 )
 from airflow_provider_salesforce_export.key_collection.collection import Account, KeyCollection
 from airflow_provider_salesforce_export.key_collection.stored_token import StoredToken
-from airflow_provider_salesforce_export.salesforce.oauth import PasswordGrant, RefreshTokenGrant, TokenEndpoint
+from airflow_provider_salesforce_export.salesforce.grants import PasswordGrant, RefreshTokenGrant
+from airflow_provider_salesforce_export.salesforce.oauth import TokenEndpoint
 
 ACCOUNT = Account("consumer-key", "login.salesforce.com")
 TOKEN = {"access_token": "first", "refresh_token": "r", "instance_url": "https://acme.my.salesforce.com"}
