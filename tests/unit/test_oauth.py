@@ -1,9 +1,10 @@
 import base64
 import hashlib
+import json
 import pickle
 import re
 from dataclasses import replace
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 import requests
@@ -141,6 +142,24 @@ def test_what_salesforce_says_is_shown_as_one_short_line_without_markup_and_secr
     assert len(said) < 400
     assert said.isprintable()
     assert caught.value.error_code == "bad"
+
+
+@pytest.mark.parametrize(
+    "name", ["refresh_token", "authorization_code", "jwt_bearer", "client_credentials", "password"]
+)
+def test_what_was_sent_is_not_shown_where_the_reply_repeats_it(http, grants, name):
+    """As a badly built gateway may."""
+
+    def repeat(request):
+        sent = dict(parse_qsl(request.body))
+        return 400, {}, json.dumps({"error": "bad", "error_description": f"got {sent.pop('grant_type')} {sent}"})
+
+    http.add_callback("POST", URL, repeat)
+
+    with pytest.raises(exceptions.AuthenticationError, match="bad, got ") as caught:
+        ENDPOINT.fetch(grants[name], {"refresh_token": "refr3sh"})
+    secrets = ("consumer-secret", "refr3sh", "c0de", "ver1fier", "eyJ", "p4ssw0rd", "t0ken")
+    assert not [secret for secret in secrets if secret in str(caught.value)]
 
 
 @pytest.mark.parametrize("body", [{"error": None}, {"error": ["x"], "error_description": {"a": 1}}, {"error": ""}])
