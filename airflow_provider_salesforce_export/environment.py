@@ -40,8 +40,8 @@ _ENDPOINTS = {
 _COUNT_ENDPOINT = "SALESFORCE_COUNT_ENDPOINT"
 _ENDPOINT_EXAMPLE = "https://acme.my.salesforce.com/services/data/v62.0/query/?q=SELECT+Id,Name+FROM+Contact"
 
-_VERSION_IN_PATH = re.compile(r"/services/data/v(?P<version>\d+\.\d)/query/?")
-_QUOTED = re.compile(r"'(?:\\.|[^'\\])*'", re.DOTALL)
+_QUERY_PATH = re.compile(r"/services/data/v(?P<version>\d+\.\d)/query/?")
+_DATA_PATH = re.compile(r"/services/data/v(?P<version>\d+\.\d)(/.*)?")
 _PAGING = re.compile(
     r"\s+(?=ORDER\s+BY\b|LIMIT\b|OFFSET\b)"
     r"(ORDER\s+BY\s+[\w.,\s]+?)?\s*(LIMIT(\s+\d+)?)?\s*(OFFSET(\s+\d+)?)?\s*;?\s*\Z",
@@ -90,8 +90,7 @@ def object_query(name: str) -> Setting | None:
     soql = parse_qs(urlsplit(url).query).get("q", [""])[-1].strip()
     if not soql:
         raise _not_an_endpoint(endpoint.variable)
-    # Text in quotes may look like paging; masked at the same length, it cannot.
-    paging = _PAGING.search(_QUOTED.sub(lambda text: "'" * len(text[0]), soql))
+    paging = _PAGING.search(soql)  # which knows no quotes: text in them cannot be at the end
     if paging:
         log.debug("%s: %r is left out, as the export cuts its own pages.", endpoint.variable, paging[0].strip())
         soql = soql[: paging.start()]
@@ -121,17 +120,16 @@ def _login_host(variables: tuple[str, ...]) -> Setting | None:
 
 def _api_version() -> Setting | None:
     """Return the newest version of the objects' endpoints; that of the count's where there are none."""
-    for variables in (_ENDPOINTS.values(), [_COUNT_ENDPOINT]):
-        endpoints = [endpoint for endpoint in map(_setting, variables) if endpoint]
-        if endpoints:
-            versions = [Setting(endpoint.variable, _version_of(endpoint)) for endpoint in endpoints]
-            return max(versions, key=lambda version: float(version.value))
-    return None
+    endpoints = [endpoint for endpoint in map(_setting, _ENDPOINTS.values()) if endpoint]
+    versions = [Setting(endpoint.variable, _version_of(endpoint)) for endpoint in endpoints]
+    if not versions and (count := _setting(_COUNT_ENDPOINT)):
+        versions = [Setting(count.variable, _version_of(count, _DATA_PATH))]
+    return max(versions, key=lambda version: float(version.value), default=None)
 
 
-def _version_of(endpoint: Setting) -> str:
+def _version_of(endpoint: Setting, path: re.Pattern[str] = _QUERY_PATH) -> str:
     try:
-        match = _VERSION_IN_PATH.fullmatch(urlsplit(endpoint.value).path)
+        match = path.fullmatch(urlsplit(endpoint.value).path)
     except ValueError:
         match = None
     if match is None:

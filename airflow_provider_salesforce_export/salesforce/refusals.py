@@ -50,10 +50,13 @@ _ADVICE = (
     ),
     (
         ("invalid_client_id",),
-        "The consumer key is wrong, or is that of an app of another org: a sandbox has its own. Correct it in the "
-        "Airflow connection. A new app takes some minutes until it is known.",
+        "The consumer key is wrong, or is that of an app of another org: a sandbox has its own. Correct the login of the "
+        "Airflow connection, or its consumer_key. A new app takes some minutes until it is known.",
     ),
-    (("invalid_client",), "The consumer secret is wrong. Correct it in the Airflow connection."),
+    (
+        ("invalid_client",),
+        "The consumer secret is wrong. Correct the password of the Airflow connection, or its consumer_secret.",
+    ),
     (
         ("audience",),
         "The login host is not that of the user's org: write 'login' for production, 'test' for a sandbox, or your My "

@@ -46,6 +46,12 @@ QUERY = "https://acme.my.salesforce.com/services/data/v53.0/query/?q="
         ("SALESFORCE_DEALS_ENDPOINT", "api_version", QUERY + "SELECT+Id+FROM+Opportunity", "53.0"),
         ("SALESFORCE_NOTES_ENDPOINT", "api_version", QUERY + "SELECT+Id+FROM+Note", "53.0"),
         ("SALESFORCE_COUNT_ENDPOINT", "api_version", QUERY + "SELECT+COUNT()+FROM+", "53.0"),
+        (
+            "SALESFORCE_COUNT_ENDPOINT",
+            "api_version",
+            "https://acme.my.salesforce.com/services/data/v53.0/limits/recordCount",
+            "53.0",
+        ),
     ],
 )
 def test_a_setting_stands_for_a_field_of_the_connection(monkeypatch, variable, field, value, setting):
