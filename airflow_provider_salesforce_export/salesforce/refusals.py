@@ -50,7 +50,7 @@ _ADVICE = (
     ),
     (
         ("invalid_client_id",),
-        "The consumer key is wrong, or is that of an app of another org: a sandbox has its own. Correct the login of the "
+        "The consumer key is wrong, or is that of another org's app: a sandbox has its own. Correct the login of the "
         "Airflow connection, or its consumer_key. A new app takes some minutes until it is known.",
     ),
     (
