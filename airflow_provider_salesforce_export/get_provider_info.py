@@ -74,7 +74,8 @@ _CONNECTION_FIELDS = {
     "grant_type": {
         "label": "Grant type",
         "description": "How access tokens are obtained. refresh_token: renewed with the token of a login, which is "
-        "stored in MongoDB. password: with the user below.",
+        "stored in MongoDB. jwt_bearer: signed with the private key. client_credentials: as the app's own user, at "
+        "your My Domain. password: with the user's password.",
         "schema": {"type": "string", "enum": list(GRANT_TYPES), "default": GRANT_TYPES[0]},
     },
     "account_id": _field(
@@ -105,12 +106,30 @@ _CONNECTION_FIELDS = {
         format="password",
     ),
     "api_version": _field("API version", "Version of the REST API. Blank: 62.0.", placeholder="65.0"),
-    "username": _field("User name", "For the password grant.", placeholder="export@acme.com"),
-    "user_password": _field("User's password", "For the password grant.", format="password"),
+    "username": _field("User name", "For jwt_bearer and password.", placeholder="export@acme.com"),
+    "user_password": _field("User's password", "For password.", format="password"),
     "security_token": _field(
         "Security token",
-        "For the password grant; blank where the org trusts the workers' IP addresses.",
+        "For password; blank where the org trusts the workers' IP addresses.",
         format="password",
+    ),
+    "private_key": _field(
+        "Private key",
+        "For jwt_bearer: the RSA key in PEM, whose certificate the app has; as one line, or encoded as base64.",
+        format="password",
+    ),
+    "private_key_file_path": _field(
+        "Private key file",
+        "For jwt_bearer, instead of the private key: a file on every worker.",
+        placeholder="/etc/airflow/salesforce.pem",
+    ),
+    "redirect_uri": _field(
+        "Redirect URI",
+        "Where a login in the browser comes back to: a callback URL of the app.",
+        placeholder="https://airflow.acme.com/callback",
+    ),
+    "scopes": _field(
+        "Scopes", "What a login in the browser asks for. Blank: api refresh_token.", placeholder="api refresh_token"
     ),
     "auth_timeout": _field(
         "Login timeout",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from airflow_provider_salesforce_export import environment
 from airflow_provider_salesforce_export.exceptions import ConfigurationError, UnknownObjectTypeError
 
 DEFAULT_CURSOR_FIELD = "SystemModstamp"
@@ -105,17 +106,37 @@ NOTES = ObjectType(
 CATALOGUE = {object_type.name: object_type for object_type in (CONTACTS, DEALS, NOTES)}
 
 
+def object_type_from_environment(name: str) -> ObjectType | None:
+    """
+    Return the object type that the environment makes of a name from the catalogue, or None where it says nothing.
+
+    :param name: ``"contacts"``, ``"deals"`` or ``"notes"``.
+    :raises ConfigurationError: The environment variable is not the URL of a query that can be exported.
+    """
+    setting = environment.object_query(name)
+    if setting is None:
+        return None
+    try:
+        return ObjectType.from_soql(name, setting.value)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"The query of the environment variable {setting.variable}: {error}") from None
+
+
 def resolve_object_type(object_type: str | ObjectType) -> ObjectType:
     """
     Return the object type of a name from the catalogue, or the given one as it is.
 
+    A name is looked up in the environment first, where it is called: when a DAG file is parsed, which each task does
+    anew in its worker.
+
     :param object_type: ``"contacts"``, ``"deals"``, ``"notes"``, or an :class:`ObjectType`.
     :raises UnknownObjectTypeError: No such name; the message lists the known ones.
+    :raises ConfigurationError: The environment says something of this name that is not a query.
     """
     if isinstance(object_type, ObjectType):
         return object_type
     try:
-        return CATALOGUE[object_type]
+        return object_type_from_environment(object_type) or CATALOGUE[object_type]
     except KeyError:
         raise UnknownObjectTypeError(
             f"Unknown object type {object_type!r}. Known: {', '.join(CATALOGUE)}. "

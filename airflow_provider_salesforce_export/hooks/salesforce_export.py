@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError, SalesforceExportError
-from airflow_provider_salesforce_export.hooks.connection import ConnectionSettings, find_connection, split_keys
+from airflow_provider_salesforce_export.hooks import fields
+from airflow_provider_salesforce_export.hooks.connection import DEFAULT_CONN_ID, ConnectionSettings, find_connection
+from airflow_provider_salesforce_export.hooks.fields import Field
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.key_collection.collection import KeyCollection
@@ -32,13 +34,13 @@ class SalesforceExportHook(BaseHook):
     Nothing is read or opened before it is needed; leaving its ``with`` block closes what was. See the README for the
     fields of the connection.
 
-    :param salesforce_conn_id: An Airflow connection of type ``salesforce_export``.
+    :param salesforce_conn_id: An Airflow connection of type ``salesforce_export``, or of Airflow's own ``salesforce``.
     :param pool_size: How many HTTP connections are kept open: as many as threads share the client.
     :param api_quota_limit: The share of the org's API quota above which the client makes no call; None for no limit.
     """
 
     conn_name_attr = "salesforce_conn_id"
-    default_conn_name = "salesforce_export_default"
+    default_conn_name = DEFAULT_CONN_ID
     conn_type = "salesforce_export"
     hook_name = "Salesforce Export"
 
@@ -74,7 +76,7 @@ class SalesforceExportHook(BaseHook):
 
         :raises ConfigurationError: A field of it is missing or wrong.
         """
-        return ConnectionSettings.from_connection(find_connection(self.salesforce_conn_id, self.conn_type))
+        return ConnectionSettings.of(self.salesforce_conn_id)
 
     @cached_property
     def account(self) -> Account:
@@ -120,10 +122,11 @@ class SalesforceExportHook(BaseHook):
         from airflow_provider_salesforce_export.key_collection.encryption import DERIVED, KeyEncryption
 
         configured = conf.get("salesforce_export", "key_encryption_keys", fallback="")
-        keys = self.settings.key_encryption_keys or split_keys(configured or "")
+        in_configuration = Field("key_encryption_keys", configured or "", "in [salesforce_export]")
+        keys = self.settings.key_encryption_keys or fields.keys(in_configuration)
         for key in keys:
             mask_secret(key.removeprefix(DERIVED))  # Airflow masks by names of fields, and does not know this one
-        return KeyEncryption(keys, self.settings.client_secret)
+        return KeyEncryption(keys, self.settings.encryption_secret())
 
     @cached_property
     def client(self) -> SalesforceClient:
@@ -134,18 +137,10 @@ class SalesforceExportHook(BaseHook):
         """
         from airflow_provider_salesforce_export.key_collection.stored_token import StoredToken
         from airflow_provider_salesforce_export.salesforce.client import DEFAULT_API_VERSION, SalesforceClient
-        from airflow_provider_salesforce_export.salesforce.oauth import TokenEndpoint
 
         settings = self.settings
-        endpoint = TokenEndpoint(
-            settings.login_url,
-            settings.client_id,
-            settings.client_secret,
-            settings.auth_timeout,
-            settings.proxies,
-        )
         client = SalesforceClient(
-            StoredToken(self.keys, self.account, endpoint, settings.grant()),
+            StoredToken(self.keys, self.account, settings.token_endpoint(), settings.grant()),
             api_version=settings.api_version or DEFAULT_API_VERSION,
             timeout=(settings.auth_timeout, settings.timeout),
             proxies=settings.proxies,
@@ -238,11 +233,15 @@ class SalesforceExportHook(BaseHook):
         """
         try:
             with self:
+                grant = self.settings.grant()
+                if not grant.needs_key:
+                    # The stored token may still work, and would hide that a field of the connection is wrong.
+                    self.settings.token_endpoint().fetch(grant, None)
                 user = self.client.user_info()
                 quota = self.client.limits()["DailyApiRequests"]
                 return True, (
                     f"Connected to {self.client.instance_url} (org {user['organization_id']}) as "
-                    f"{user['preferred_username']}, API version {self.client.api_version}, "
+                    f"{user['preferred_username']} by grant {grant.name}, API version {self.client.api_version}, "
                     f"{quota['Remaining']} of {quota['Max']} API calls left today."
                 )
         except SalesforceExportError as error:

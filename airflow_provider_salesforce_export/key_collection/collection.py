@@ -20,7 +20,7 @@ from airflow_provider_salesforce_export.key_collection.mongo_errors import mongo
 if TYPE_CHECKING:
     from pymongo.collection import Collection
 
-    from airflow_provider_salesforce_export.salesforce.oauth import Token
+    from airflow_provider_salesforce_export.salesforce.grants import Token
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from airflow_provider_salesforce_export.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from airflow_provider_salesforce_export.salesforce.oauth import Token
+    from airflow_provider_salesforce_export.salesforce.grants import Token
 
 __all__ = ["InvalidToken", "KeyEncryption", "redact"]
 

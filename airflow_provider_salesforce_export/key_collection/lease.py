@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_salesforce_export.key_collection.encryption import KeyEncryption
     from airflow_provider_salesforce_export.key_collection.key import Key
-    from airflow_provider_salesforce_export.salesforce.oauth import Token
+    from airflow_provider_salesforce_export.salesforce.grants import Token
 
 SAVE_SECONDS = 30.0
 """How long a save is tried again: until it succeeds, the new refresh token exists in this process alone."""

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from airflow_provider_salesforce_export.key_collection.collection import KeyCollection
     from airflow_provider_salesforce_export.key_collection.key import Account, Key
     from airflow_provider_salesforce_export.key_collection.lease import Lease
-    from airflow_provider_salesforce_export.salesforce.oauth import Grant, Token, TokenEndpoint
+    from airflow_provider_salesforce_export.salesforce.grants import Grant, Token
+    from airflow_provider_salesforce_export.salesforce.oauth import TokenEndpoint
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +113,7 @@ class StoredToken:
                 raise self._login_required("is not there")
             return key
         if waited and not self._grant.needs_key:
-            raise LoginRequiredError(f"{self._describe()} could not be obtained by another worker. {key.last_error}")
+            raise AuthenticationError(f"{self._describe()} could not be obtained by another worker. {key.last_error}")
         self._keys.delete_invalidated(key)
         if self._grant.needs_key:
             raise self._login_required(f"was refused by Salesforce for good, and has been deleted ({key.last_error})")
@@ -124,17 +125,21 @@ class StoredToken:
             log.warning("A renewal of the Salesforce token, begun at %s, was never finished.", lease.unfinished_since)
         try:
             token = self._endpoint.fetch(self._grant, lease.key.token)
-        except LoginRequiredError as error:
+        except AuthenticationError as error:
+            # A login is kept where it may be good again; those who wait must not try a wrong password, one by one.
+            if self._grant.needs_key and not isinstance(error, LoginRequiredError):
+                lease.release(self._redact(str(error), lease), answered=True)
+                raise
             refusal = self._explain(error, lease)
             if lease.invalidate(str(refusal)):
                 raise refusal from None
             return None
         except SalesforceError as error:
-            lease.release(self._redact(str(error), lease), answered=isinstance(error, AuthenticationError))
+            lease.release(self._redact(str(error), lease), answered=False)
             raise
         return token if lease.save(token) else None
 
-    def _explain(self, error: LoginRequiredError, lease: Lease) -> LoginRequiredError:
+    def _explain(self, error: AuthenticationError, lease: Lease) -> AuthenticationError:
         text = self._redact(str(error), lease)
         if lease.unfinished_since:
             text += (
@@ -142,7 +147,7 @@ class StoredToken:
                 "finished (its worker died or was stopped before it had saved the new token, or Salesforce's reply was "
                 "lost). Where refresh tokens rotate, the stored one was dead from then on, and nobody has the new one."
             )
-        return LoginRequiredError(text, error_code=error.error_code, status_code=error.status_code)
+        return type(error)(text, error_code=error.error_code, status_code=error.status_code)
 
     def _redact(self, text: str, lease: Lease) -> str:
         return redact(text, {**(lease.key.token or {}), "client_secret": self._endpoint.client_secret})

@@ -26,7 +26,8 @@ from airflow_provider_salesforce_export.key_collection.key import Account  # noq
 from airflow_provider_salesforce_export.key_collection.lease import Lease  # noqa: E402
 from airflow_provider_salesforce_export.key_collection.stored_token import StoredToken  # noqa: E402
 from airflow_provider_salesforce_export.salesforce.client import SalesforceClient  # noqa: E402
-from airflow_provider_salesforce_export.salesforce.oauth import RefreshTokenGrant, TokenEndpoint  # noqa: E402
+from airflow_provider_salesforce_export.salesforce.grants import RefreshTokenGrant  # noqa: E402
+from airflow_provider_salesforce_export.salesforce.oauth import TokenEndpoint  # noqa: E402
 
 TELLING = threading.Lock()
 

@@ -12,7 +12,8 @@ from airflow_provider_salesforce_export.key_collection.collection import KeyColl
 from airflow_provider_salesforce_export.key_collection.encryption import KeyEncryption
 from airflow_provider_salesforce_export.key_collection.key import Account
 from airflow_provider_salesforce_export.key_collection.stored_token import StoredToken
-from airflow_provider_salesforce_export.salesforce.oauth import RefreshTokenGrant, TokenEndpoint
+from airflow_provider_salesforce_export.salesforce.grants import RefreshTokenGrant
+from airflow_provider_salesforce_export.salesforce.oauth import TokenEndpoint
 from airflow_provider_salesforce_export.sandbox.mongod import Mongod
 
 

@@ -13,7 +13,8 @@ from airflow_provider_salesforce_export.exceptions import (
 )
 from airflow_provider_salesforce_export.key_collection.key import Account
 from airflow_provider_salesforce_export.key_collection.stored_token import StoredToken
-from airflow_provider_salesforce_export.salesforce.oauth import PasswordGrant, RefreshTokenGrant, TokenEndpoint
+from airflow_provider_salesforce_export.salesforce.grants import PasswordGrant, RefreshTokenGrant
+from airflow_provider_salesforce_export.salesforce.oauth import TokenEndpoint
 from airflow_provider_salesforce_export.sandbox.errors import OAuthError
 
 TOKEN_CALLS = "/services/oauth2/token"
@@ -192,7 +193,7 @@ def test_a_wrong_password_is_tried_once_by_those_who_wait_together(keys, start_o
         gate.open()
         errors = others.result()
 
-    assert {type(error) for error in errors} == {LoginRequiredError}
+    assert {type(error) for error in errors} == {AuthenticationError}
     assert all("invalid_grant" in str(error) for error in errors)
     assert server.org.token_calls == 1
 

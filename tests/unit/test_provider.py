@@ -54,7 +54,7 @@ def test_every_field_has_a_label_a_help_text_and_a_valid_schema_and_may_stay_as_
 
 
 def test_the_form_and_the_hook_know_the_same_fields():
-    of_the_connection_itself = {"login_url", "client_id", "client_secret"}
+    of_the_connection_itself = {"login_url", "login_page_url", "client_id", "client_secret"}
 
     assert FIELDS.keys() | of_the_connection_itself == ConnectionSettings.__dataclass_fields__.keys()
     assert FIELDS["grant_type"]["schema"]["enum"] == list(GRANT_TYPES)
