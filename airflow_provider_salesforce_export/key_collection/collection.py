@@ -13,7 +13,14 @@ from pymongo.write_concern import WriteConcern
 
 from airflow_provider_salesforce_export.exceptions import KeyCollectionError, KeyDecryptionError
 from airflow_provider_salesforce_export.key_collection.encryption import InvalidToken, KeyEncryption
-from airflow_provider_salesforce_export.key_collection.key import Account, Key, KeyStatus, unchanged, version_of
+from airflow_provider_salesforce_export.key_collection.key import (
+    PLACEHOLDER_VERSION,
+    Account,
+    Key,
+    KeyStatus,
+    unchanged,
+    version_of,
+)
 from airflow_provider_salesforce_export.key_collection.lease import IS_FREE, Lease
 from airflow_provider_salesforce_export.key_collection.mongo_errors import mongo_errors, said
 
@@ -91,8 +98,9 @@ class KeyCollection:
         """
         while (key := self.find(account)) is None:
             self._make_unique()
+            placeholder = {"$setOnInsert": {"version": PLACEHOLDER_VERSION}}
             with mongo_errors():
-                self._collection.update_one(_identity(account), {"$setOnInsert": {"version": 0}}, upsert=True)
+                self._collection.update_one(_identity(account), placeholder, upsert=True)
         return key
 
     def status(self, account: Account) -> KeyStatus:

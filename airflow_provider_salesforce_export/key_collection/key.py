@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from airflow_provider_salesforce_export.salesforce.grants import Token
 
 
+PLACEHOLDER_VERSION = 0
+
+
 @dataclass(frozen=True)
 class Account:
     """
@@ -42,6 +45,11 @@ class Key:
     invalidated: bool
     last_error: str
     unchanged: dict[str, Any] = field(repr=False)
+
+    @property
+    def is_placeholder(self) -> bool:
+        """Return whether this package has stored it without a token, so that a lease could be taken on it."""
+        return self.token is None and self.unchanged["version"] == PLACEHOLDER_VERSION
 
 
 @dataclass(frozen=True)

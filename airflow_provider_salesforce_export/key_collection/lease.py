@@ -143,7 +143,7 @@ class Lease:
 
     def release(self, reason: str, *, answered: bool) -> None:
         """
-        End the lease with the key as it was.
+        End the lease with the key as it was; one that was made for the lease alone goes with it.
 
         :param reason: Why, for people; without secrets.
         :param answered: Whether Salesforce answered, so that the stored refresh token is surely not used up.
@@ -153,11 +153,18 @@ class Lease:
         else:
             update = [{"$set": {"last_error": {"$literal": reason}, "lease.until": "$$NOW"}}]
         with suppress(KeyCollectionError):  # it runs out by itself; what went wrong before matters more
-            self._update(self._held, update)
+            if self.key.is_placeholder:
+                self._delete()
+            else:
+                self._update(self._held, update)
 
     @property
     def _held(self) -> dict[str, Any]:
         return self.key.unchanged | {"lease.holder": self.holder}
+
+    def _delete(self) -> None:
+        with mongo_errors():
+            self._collection.delete_one(self._held)
 
     def _update(self, condition: dict[str, Any], update: Any) -> bool:
         with mongo_errors():

@@ -106,7 +106,7 @@ class StoredToken:
         key = self._keys.find(self._account)
         if key is None:
             if self._grant.needs_key:
-                raise self._login_required("is not there (never stored, or deleted)")
+                raise self._login_required("is not there")
             return self._keys.find_or_create(self._account)
         if not key.invalidated:
             if key.token is None and self._grant.needs_key:

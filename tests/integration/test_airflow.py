@@ -14,6 +14,7 @@ from airflow_provider_salesforce_export import (
     SalesforceExportOperator,
     SalesforceExportTaskGroup,
 )
+from airflow_provider_salesforce_export.key_collection.key import Account
 from tests.integration.conftest import ids_in, published, run
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
@@ -262,7 +263,9 @@ BAD_INPUTS = {
 
 
 @pytest.mark.parametrize("case", BAD_INPUTS)
-def test_bad_input_is_one_clear_error(start_org, connections, monkeypatch, make_dag, database, tmp_path, capfd, case):
+def test_bad_input_is_one_clear_error(
+    start_org, connections, monkeypatch, make_dag, database, keys, tmp_path, capfd, case
+):
     connection, extra, arguments, message = BAD_INPUTS[case]
     server = start_org(contacts=10, hidden_fields=("Contact.Phone",))
     connections(server, connection, **extra)
@@ -283,7 +286,8 @@ def test_bad_input_is_one_clear_error(start_org, connections, monkeypatch, make_
     assert re.search(message, error)
     assert shown.count("Traceback (most recent call last)") == 1
     assert shown.count(f'File "{PACKAGE}') <= 4  # the operator, and the block that cuts the rest
-    stored = [document["token"] for document in database["integrations.salesforce.key"].find()]
+    accounts = [Account(key["account_id"], key["owner"]) for key in database["integrations.salesforce.key"].find()]
+    stored = [key.token for key in map(keys.find, accounts) if key.token]
     tokens = [token[name] for token in stored for name in ("access_token", "refresh_token")]
     assert tokens
     assert not [secret for secret in (*tokens, "sandbox-client-secret", "wrong-secret", "secret-1") if secret in shown]

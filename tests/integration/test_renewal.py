@@ -138,7 +138,7 @@ def test_a_refresh_token_that_is_refused_is_marked_and_nobody_tries_it_again(key
     assert not any("never finished" in str(error) for error in errors)
     assert server.org.token_calls == 1
     assert keys.find(account) is None
-    with pytest.raises(LoginRequiredError, match="never stored, or deleted"):
+    with pytest.raises(LoginRequiredError, match="is not there: log in"):
         stored(keys, server).current()
 
 
@@ -220,6 +220,22 @@ def test_a_failed_renewal_leaves_the_way_free(keys, log_in, start_org, documents
 
     assert other.renew(old).is_new
     assert not {"lease", "last_error"} & documents.find_one().keys()
+
+
+@pytest.mark.parametrize("foreign", [{}, {"tenant": "gold"}])
+def test_a_first_token_that_does_not_come_leaves_nothing_behind(keys, start_org, documents, foreign):
+    server = start_org()
+    account = account_of(server)
+    if foreign:
+        documents.insert_one({"account_id": account.account_id, "owner": account.owner} | foreign)
+    server.org.fail_next(1, 503, path_pattern=TOKEN_CALLS)
+    token = stored(keys, server, password_grant(server))
+
+    with pytest.raises(SalesforceUnavailableError):
+        token.current()
+    assert [document["tenant"] for document in documents.find()] == list(foreign.values())
+
+    assert token.current() == keys.find(account).token
 
 
 def test_a_holder_that_is_too_slow_uses_what_another_has_saved(keys, log_in, start_org, token_gate, documents):
