@@ -20,7 +20,6 @@ from types import SimpleNamespace
 from urllib.parse import unquote_plus
 
 import psutil
-from airflow.providers.mongo.hooks.mongo import MongoHook  # noqa: F401
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_salesforce_export import SalesforceExportOperator
@@ -37,15 +36,22 @@ TIMEOUT = 60
 # Forked from a process that has imported Airflow and found its providers, which takes seconds: as its own workers are.
 ObjectStoragePath(Path(__file__).as_uri()).stat()
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["tests.integration.workers"])
+_processes.set_forkserver_preload(
+    [
+        "airflow.providers.mongo.hooks.mongo",
+        "airflow.sdk.execution_time.supervisor",
+        "airflow_provider_salesforce_export.export.manifest",
+        "tests.integration.workers",
+    ]
+)
 
 
 @dataclass(frozen=True)
 class FilePoint:
     """
-    Before, in the middle of, or after what is done with a file: ``write_bytes``, ``read_bytes``, ``replace``, ``unlink``.
+    ``before``, in the middle (``half``) of, or ``after`` a call of a method of a file.
 
-    ``name`` is a pattern of its name, ``nth`` tells which of such calls.
+    ``name`` is a pattern of the file's name, ``nth`` tells which of such calls.
     """
 
     moment: str
@@ -88,8 +94,8 @@ class Try:
             results = [self.pull(name) for name in GROUP if name.startswith("pages")]
             return SalesforceExportPublishOperator(task_id=task, plan=self.pull("plan"), results=results)
         if task == "pages":
-            work = self.pull("count")[int(index)]
-            return SalesforceExportPagesOperator(task_id=task, plan=self.pull("plan"), work=work, concurrency=concurrency)
+            plan, work = self.pull("plan"), self.pull("count")[int(index)]
+            return SalesforceExportPagesOperator(task_id=task, plan=plan, work=work, concurrency=concurrency)
         arguments = {
             "task_id": task,
             "object_type": "contacts",
