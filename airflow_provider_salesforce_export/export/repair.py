@@ -55,7 +55,9 @@ class Repairer:
 
         :param pages: What the page tasks returned, in any order.
         """
-        self._parts = Counter(page["page"] for page in pages)
+        self._parts = Counter[int]()
+        for page in pages:
+            self._parts[page["page"]] = max(self._parts[page["page"]], page["part"] + 1)
         repaired: list[PageResult] = []
         repairs: list[Repair] = []
         for part in tile(pages):
@@ -70,7 +72,7 @@ class Repairer:
             repairs.append(
                 {"kind": kind, "page": made[0]["page"], "after": part.after, "until": part.until, "rows": rows}
             )
-            log.warning("Repaired an %s at page %d: %d rows.", kind, made[0]["page"], rows)
+            log.warning("Repaired page %d: %s of %d rows.", made[0]["page"], kind, rows)
         return repaired, repairs
 
     def _fill(self, gap: Tile, *, after: PageResult | None) -> tuple[list[PageResult], str, int]:

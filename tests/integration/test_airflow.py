@@ -5,7 +5,10 @@ import re
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from airflow.models.taskinstance import TaskInstance, clear_task_instances
 from airflow.sdk import Param, task
+from airflow.utils.session import create_session
+from sqlalchemy import select
 
 import airflow_provider_salesforce_export
 from airflow_provider_salesforce_export import (
@@ -183,6 +186,44 @@ def test_a_run_that_is_cleared_and_has_fewer_pages_forgets_those_that_are_gone(
     assert export.holds_exactly(ids_in(server))
     assert export.manifest["repairs"] == []
     assert len(export.files) == 6
+
+
+def test_a_page_task_that_is_cleared_alone_is_read_again(start_org, connections, make_dag, tmp_path):
+    """Of the first publishing, one page is no longer there as it was read: it was repaired, and swept."""
+    server = start_org(contacts=700)
+    connections(server)
+    existing = sorted(ids_in(server))
+    at = {"OFFSET+299": server.org.delete, "OFFSET+499": server.org.undelete}
+    server.org.before_request.append(
+        lambda _method, _path, query: [
+            at.pop(offset)("Contact", existing[7]) for offset in tuple(at) if query.endswith(offset)
+        ]
+    )
+    with make_dag() as dag:
+
+        @task
+        def clear_a_page(run_id=None):
+            server.org.update("Contact", existing[150], Title="Changed since")
+            cleared = [("contacts.pages", 1), ("contacts.publish", -1)]
+            with create_session() as session:
+                found = session.scalars(select(TaskInstance).where(TaskInstance.run_id == run_id))
+                clear_task_instances(
+                    [ti for ti in found if (ti.task_id, ti.map_index) in cleared], session, dag_run_state=False
+                )
+
+        group = SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), page_size=100)
+        group >> clear_a_page()
+
+    dag_run, tasks = run(dag)
+
+    assert dag_run.state == "success"
+    tries = {key: ti.try_number for key, ti in tasks.items()}
+    assert [tries["contacts.pages", index] for index in range(7)] == [1, 2, 1, 1, 1, 1, 1]
+    assert tries["contacts.publish", -1] == 2
+    export = published(tmp_path)
+    assert export.holds_exactly(existing)
+    assert "Changed since" in {record["Title"] for page in export.pages for record in page["data"]}
+    assert export.files == sorted(["manifest.json", *(page["file"] for page in export.manifest["pages"])])
 
 
 def test_a_group_that_a_branch_skips_is_skipped_whole(start_org, connections, make_dag, tmp_path):

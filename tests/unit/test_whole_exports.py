@@ -103,7 +103,13 @@ def test_every_row_that_exists_throughout_is_there_exactly_once(
                 export_segments(org, replace(plan, segments=(segment,)), folder, threads=1, attempt=1)
             pages += export_interrupted(org, replace(plan, segments=(segment,)), folder, data)
 
-        manifest = publish(org, folder, plan, pages, api_calls=0)
+        if data.draw(st.booleans(), label="publishing dies after its commit"):
+            publish(org, folder, plan, pages, api_calls=0)
+        for page in pages:
+            if page["file"] and data.draw(st.integers(0, 9), label="0: the file is lost") == 0:
+                (folder / page["file"]).unlink(missing_ok=True)
+
+        manifest = publish(org, folder, plan, pages, api_calls=0, attempt=2)
 
         contents = {page["file"]: json.loads((folder / page["file"]).read_bytes()) for page in manifest["pages"]}
         files = {path.name for path in folder.iterdir()}
