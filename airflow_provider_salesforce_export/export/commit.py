@@ -2,10 +2,12 @@
 The commit of an export: a manifest takes the place of the one before in one step; then what it made needless is swept.
 
 A worker that was thought dead may only have been paused, and go on when a later try of its DAG run has long published.
-So the last look at the folder is directly before the step. On a local file system a pause does no harm wherever it
-falls: a sweep takes the unfinished manifests of its DAG run first, and then there is nothing left to put in place.
-What remains is a later try that reads which manifest stands, and at once begins to sweep, while an earlier one takes
-its step between the two; and in an object store, which has no unfinished files, a pause between look and step.
+So the last look at the folder comes directly before the step. On a local file system not even a pause between the two
+does harm: the sweep of the later try has taken the unfinished manifest, and there is nothing left to put in place.
+
+What remains: two tries of one DAG run are alive at once, and one takes its step in the moment in which the other
+sweeps; and in an object store, which has no unfinished files, a pause between look and step. Then the manifest may name
+files that are gone. Publishing again reads their rows again.
 """
 
 from __future__ import annotations
@@ -43,7 +45,8 @@ def commit(folder: Folder, manifest: Manifest, *, run_key: str, attempt: int) ->
     :param attempt: Which try of publishing this is.
     :returns: The manifest as it was written: with ``attempt``, and ``replaces``, the runs whose files it made needless,
         for whoever has to finish the sweep.
-    :raises InconsistentPagesError: A file that it names is gone, or a later try of the DAG run has published.
+    :raises InconsistentPagesError: A file that it names is gone, or is being swept, or a later try of the DAG run has
+        published.
     :raises DestinationError: The folder cannot be read or written.
     """
     manifest = manifest | {"attempt": attempt, "replaces": _replaced_runs(folder, manifest["run"])}
@@ -57,9 +60,23 @@ def commit(folder: Folder, manifest: Manifest, *, run_key: str, attempt: int) ->
     return manifest
 
 
+def is_replaced(folder: Folder, run: str) -> bool:
+    """
+    Return whether another run has replaced what a run published: its files are being swept, if they are still there.
+
+    :param folder: Where the manifest stands.
+    :param run: The run.
+    """
+    return _replaces(_standing(folder), run)
+
+
 def _standing(folder: Folder) -> Manifest | None:
     content = destination.read_if_there(folder / NAME)
     return orjson.loads(content) if content else None
+
+
+def _replaces(standing: Manifest | None, run: str) -> bool:
+    return standing is not None and run in standing.get("replaces", [])
 
 
 def _files(manifest: Manifest) -> set[str]:
@@ -91,6 +108,11 @@ def _check(folder: Folder, manifest: Manifest, run_key: str, lying: Mapping[str,
             f"{manifest['started_at']}. What it published stands. If there was no later try, the clocks of the Airflow "
             "workers disagree: set them right, and clear the task that counts."
         )
+    if _replaces(standing, manifest["run"]):
+        raise InconsistentPagesError(
+            f"Another run has published in {folder} meanwhile, and sweeps what this one had published there before. "
+            "Nothing was published; the next try reads the rows again."
+        )
     gone = sorted(_files(manifest) - lying.keys())
     if gone:
         raise InconsistentPagesError(
@@ -104,8 +126,8 @@ def _sweep(folder: Folder, lying: Mapping[str, File], runs: Iterable[str]) -> No
     """
     Delete files of the DAG run and of replaced ones that lay there before the commit, and what was abandoned long ago.
 
-    What stands is read again: it is another manifest where somebody else has published meanwhile. Files of another run
-    may be those of one that fills the same partition at this moment: they are left alone.
+    What stands is read again: somebody else may have published since. Files of another run may be those of one that
+    fills the same partition at this moment: they are left alone.
     """
     standing = _standing(folder)
     named = _files(standing) if standing else set()

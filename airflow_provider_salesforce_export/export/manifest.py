@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_salesforce_export.exceptions import InconsistentPagesError
 from airflow_provider_salesforce_export.export import destination
-from airflow_provider_salesforce_export.export.commit import NAME, Manifest, commit
+from airflow_provider_salesforce_export.export.commit import NAME, Manifest, commit, is_replaced
 from airflow_provider_salesforce_export.export.repair import Repair, Repairer
 from airflow_provider_salesforce_export.version import __version__
 
@@ -59,6 +59,9 @@ def publish(
         published; nothing is committed.
     :raises DestinationError: A file cannot be read or written; nothing is committed.
     """
+    if is_replaced(folder, plan.run):
+        log.warning("Another run has replaced what this one published: the rows are read again.")
+        plan, results = plan.renewed(), []
     pages, repairs = _check_files(folder, results), list[Repair]()
     if plan.total:  # Where there was nothing to count, there is nothing to cover.
         pages, repairs = Repairer(client, plan, folder, attempt=attempt).repair(pages)

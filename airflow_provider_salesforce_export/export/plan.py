@@ -11,7 +11,7 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -95,6 +95,10 @@ class Plan:
     def run_key(self) -> str:
         """Return what the names of all files of one DAG run begin with, whatever its attempts."""
         return self.run[:_RUN_KEY_LENGTH]
+
+    def renewed(self) -> Plan:
+        """Return the plan under a new name, for files that have nothing to do with those read by it before."""
+        return replace(self, run=self.run_key + secrets.token_hex(_ATTEMPT_BYTES))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan without its segments as plain data, for an XCom."""

@@ -314,6 +314,22 @@ def test_pages_whose_files_are_gone_are_read_again_at_publishing(start_org, clie
     assert sum(repair["rows"] for repair in manifest["repairs"]) == 250 * len(gone)
 
 
+def test_a_file_that_goes_while_publishing_is_not_published(start_org, client_of, tmp_path):
+    server = start_org(contacts=1000)
+    client = client_of(server)
+    plan = make_plan(client, request_for(page_size=250), readers=4, run_id="run")
+    pages = export_segments(client, plan, tmp_path, threads=4, attempt=1)
+    count_again = server.org.before_request
+    count_again.append(lambda *_: (tmp_path / pages[2]["file"]).unlink(missing_ok=True))
+
+    with pytest.raises(InconsistentPagesError, match=f"1 of 4 files have gone.*{pages[2]['file']}.*read.*again"):
+        publish(client, tmp_path, plan, pages, api_calls=0)
+    assert sorted(os.listdir(tmp_path)) == sorted(page["file"] for page in pages if page is not pages[2])
+    publish(client, tmp_path, plan, pages, api_calls=0, attempt=2)
+
+    assert Export(tmp_path).holds_exactly(ids_in(server))
+
+
 def test_another_run_of_the_partition_keeps_its_pages(start_org, client_of, tmp_path):
     """Two runs fill one partition at once: whoever commits last wins, and what it names is there."""
     server = start_org(contacts=1000)

@@ -148,14 +148,13 @@ def test_a_worker_that_was_thought_dead_changes_nothing_after_a_later_try(org, d
     run = dag_run("run")
     moving = move_a_row(org)
     run.run("count", "pages 0", "pages 1")
-    thought_dead = run.start("publish", POINTS[point], signal.SIGSTOP)
-    thought_dead.wait_until_struck(signal.SIGSTOP)
+    thought_dead = run.pause("publish", POINTS[point])
     if retried == "the run":
         run.run("count", "pages 0", "pages 1")
     run.run("publish")
     later = read()
 
-    thought_dead.send(signal.SIGCONT)
+    thought_dead.resume()
 
     thought_dead.end()
     export = read()
@@ -166,13 +165,12 @@ def test_a_worker_that_was_thought_dead_changes_nothing_after_a_later_try(org, d
 def test_a_later_try_is_not_replaced_by_an_earlier_one(org, dag_run, read):
     """The earlier try reads on after the later one has swept, so that all it names is there: only its age tells."""
     run = dag_run("run")
-    thought_dead = run.start("export", RequestPoint("SELECT Id, .* LIMIT 101 OFFSET 99"), signal.SIGSTOP)
-    thought_dead.wait_until_struck(signal.SIGSTOP)
+    thought_dead = run.pause("export", RequestPoint("SELECT Id, .* LIMIT 101 OFFSET 99"))
     change(org)
     run.run("export")
     later = read()
 
-    thought_dead.send(signal.SIGCONT)
+    thought_dead.resume()
 
     assert thought_dead.end() == 1
     assert "InconsistentPagesError: A later try of this DAG run has published in" in thought_dead.error()
@@ -184,11 +182,10 @@ def test_a_worker_that_was_thought_dead_publishes_while_the_later_try_reads(org,
     run = dag_run("run")
     moving = move_a_row(org)
     run.run("count", "pages 0", "pages 1")
-    thought_dead = run.start("publish", POINTS[point], signal.SIGSTOP)
-    thought_dead.wait_until_struck(signal.SIGSTOP)
+    thought_dead = run.pause("publish", POINTS[point])
     run.run("count", "pages 0")
 
-    thought_dead.send(signal.SIGCONT)
+    thought_dead.resume()
 
     assert thought_dead.end() == 0
     assert holds_all_but(read(), org, moving)
@@ -205,12 +202,11 @@ def test_another_run_fills_the_partition_while_one_publishes(org, dag_run, read,
     moving = move_a_row(org)
     run, other = dag_run("run"), dag_run("other")
     run.run("count", "pages 0", "pages 1")
-    paused = run.start("publish", POINTS[point], signal.SIGSTOP)
-    paused.wait_until_struck(signal.SIGSTOP)
+    paused = run.pause("publish", POINTS[point])
     other.run(*GROUP)
     by_other = read().manifest["run"]
 
-    paused.send(signal.SIGCONT)
+    paused.resume()
 
     assert paused.end() == 0
     export = read()
@@ -219,11 +215,69 @@ def test_another_run_fills_the_partition_while_one_publishes(org, dag_run, read,
     assert all(by_other in name for name in unnamed(export))
 
 
-@pytest.mark.parametrize("_", range(3))
-def test_two_runs_fill_a_partition_at_once(org, dag_run, read, _):
+def test_files_that_another_run_swept_are_not_published_but_read_again(org, dag_run, read):
+    run, other = dag_run("run"), dag_run("other")
+    run.run(*GROUP)
+    again = run.pause("publish", POINTS["no manifest yet"])
+    other.run(*GROUP)
+    by_other = read().manifest
+
+    again.resume()
+
+    assert again.end() == 1
+    assert "InconsistentPagesError: Another run has published in" in again.error()
+    assert read().manifest == by_other
+    run.run("publish")
+    export = read()
+    assert export.manifest["run"] not in (by_other["run"], run.plan()["run"])
+    assert export.holds_exactly(ids_in(org))
+    assert unnamed(export) == []
+
+
+def test_a_sweep_spares_what_a_later_try_published(org, dag_run, read):
+    """The later try has written its pages when the earlier one publishes, and publishes when that one is to sweep."""
+    run = dag_run("run")
+    run.run("count", "pages 0", "pages 1")
+    points = (RequestPoint("COUNT"), POINTS["the manifest in its place"])
+    thought_dead = run.start("publish", *points, by=signal.SIGSTOP)
+    thought_dead.wait_until_struck(signal.SIGSTOP)
+    run.run("count", "pages 0", "pages 1")
+    thought_dead.resume()
+    thought_dead.wait_until_struck(signal.SIGSTOP)
+    run.run("publish")
+    later = read()
+
+    thought_dead.resume()
+
+    assert thought_dead.end() == 0
+    export = read()
+    assert export.manifest == later.manifest
+    assert export.holds_exactly(ids_in(org))
+    assert unnamed(export) == []
+
+
+def test_a_sweep_spares_what_was_published_again_meanwhile(org, dag_run, read):
+    earlier, run = dag_run("earlier"), dag_run("run")
+    earlier.run(*GROUP)
+    run.run("count", "pages 0", "pages 1")
+    sweeping = run.pause("publish", POINTS["nothing swept"])
+    earlier.run("publish")
+
+    sweeping.resume()
+
+    assert sweeping.end() == 0
+    export = read()
+    assert export.manifest["run"][:8] == earlier.plan()["run"][:8]
+    assert export.holds_exactly(ids_in(org))
+    assert unnamed(export) == []
+
+
+@pytest.mark.parametrize("earlier", [False, True, True])
+def test_two_runs_fill_a_partition_at_once(org, dag_run, read, earlier):
     """Both count at the same moment, and both count again, directly before their commits."""
-    dag_run("earlier").run(*ONE_TASK)
-    change(org)
+    if earlier:
+        dag_run("earlier").run(*ONE_TASK)
+        change(org)
     both = threading.Barrier(2, timeout=30)
     org.org.before_request.append(lambda _method, _path, query: "COUNT%28%29" in query and both.wait())
 

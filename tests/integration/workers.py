@@ -79,7 +79,8 @@ class Try:
     xcoms: Path
     pagination: str
     environment: dict
-    signal_at: tuple[FilePoint, int] | None
+    points: list
+    signal_number: int
 
     def pull(self, name):
         return json.loads((self.xcoms / name).read_text())
@@ -117,8 +118,8 @@ class Try:
 
 def _work(job):
     os.environ.update(job.environment)
-    if job.signal_at:
-        _send_oneself(*job.signal_at)
+    for point in job.points:
+        _send_oneself(point, job.signal_number)
     try:
         job.execute()
     except SalesforceExportError as error:
@@ -153,6 +154,9 @@ class Worker:
 
     def send(self, signal_number):
         os.kill(self.process.pid, signal_number)
+
+    def resume(self):
+        self.send(signal.SIGCONT)
 
     def end(self):
         """Wait for its end; return its exit code, which is that of the signal, below zero, where one ended it."""
@@ -196,10 +200,9 @@ class DagRun:
     workers: list = field(default_factory=list)
     _tries: dict = field(default_factory=dict)
 
-    def start(self, task, point=None, signal_number=signal.SIGKILL):
-        """Start the next try of a task; it gets a signal when it comes to a point."""
+    def start(self, task, *points, by=signal.SIGKILL):
+        """Start the next try of a task; it gets a signal when it comes to one of the points."""
         self._tries[task] = self._tries.get(task, 0) + 1
-        at = (point, signal_number) if isinstance(point, FilePoint) else None
         xcoms = self.xcoms / self.run_id
         xcoms.mkdir(exist_ok=True)
         job = Try(
@@ -210,13 +213,21 @@ class DagRun:
             xcoms,
             self.pagination,
             self.environment,
-            at,
+            [point for point in points if isinstance(point, FilePoint)],
+            by,
         )
         worker = Worker(_processes.Process(target=_work, args=(job,)), job)
-        if isinstance(point, RequestPoint):
-            self._strike_on_request(worker, point, signal_number)
+        for point in points:
+            if isinstance(point, RequestPoint):
+                self._strike_on_request(worker, point, by)
         self.workers.append(worker)
         worker.process.start()
+        return worker
+
+    def pause(self, task, point):
+        """Start the next try of a task, and return when it is paused at a point."""
+        worker = self.start(task, point, by=signal.SIGSTOP)
+        worker.wait_until_struck(signal.SIGSTOP)
         return worker
 
     def run(self, *tasks):

@@ -106,7 +106,7 @@ def test_every_row_that_exists_throughout_is_there_exactly_once(
         if data.draw(st.booleans(), label="publishing dies after its commit"):
             publish(org, folder, plan, pages, api_calls=0)
         for page in pages:
-            if page["file"] and data.draw(st.integers(0, 9), label="0: the file is lost") == 0:
+            if page["file"] and data.draw(st.integers(0, 4), label="0: the file is lost") == 0:
                 (folder / page["file"]).unlink(missing_ok=True)
 
         manifest = publish(org, folder, plan, pages, api_calls=0, attempt=2)
@@ -119,6 +119,7 @@ def test_every_row_that_exists_throughout_is_there_exactly_once(
     assert manifest["rows"] == exported.total() == plan.total + manifest["drift"]
     assert [page["rows"] for page in manifest["pages"]] == [len(content["data"]) for content in contents.values()]
     assert all(page["rows"] <= page_size for page in manifest["pages"])
+    assert len({(page["page"], page["part"]) for page in manifest["pages"]}) == len(manifest["pages"])
     assert manifest["count_after"] == len(org.ids)
     assert files == {"manifest.json", *contents}
 
