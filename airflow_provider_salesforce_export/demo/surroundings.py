@@ -18,16 +18,17 @@ from typing import IO, TYPE_CHECKING, Any
 
 from pymongo import MongoClient
 
+from airflow_provider_salesforce_export.demo import sqlite
 from airflow_provider_salesforce_export.key_collection.collection import DEFAULT_COLLECTION, KeyCollection
 from airflow_provider_salesforce_export.key_collection.encryption import KeyEncryption
 from airflow_provider_salesforce_export.key_collection.key import Account
-from airflow_provider_salesforce_export.sandbox import SandboxServer, SandboxSettings
+from airflow_provider_salesforce_export.sandbox import SandboxServer
 from airflow_provider_salesforce_export.sandbox.mongod import running_mongod
 
 if TYPE_CHECKING:
     from types import FrameType
 
-    from airflow_provider_salesforce_export.sandbox import SandboxOrg
+    from airflow_provider_salesforce_export.sandbox import SandboxOrg, SandboxSettings
 
 FOLDER = Path(".demo")
 DATABASE = "salesforce_export_demo"
@@ -63,16 +64,16 @@ class Surroundings:
 
 
 @contextmanager
-def surroundings(name: str, *, org_port: int = 0) -> Iterator[Surroundings]:
+def surroundings(name: str, org_settings: SandboxSettings | None = None) -> Iterator[Surroundings]:
     """
     Start a mongod and an org, store a key as a login would have, and prepare an Airflow.
 
     :param name: The folder of Airflow and the pages, below ``.demo``.
-    :param org_port: The port of the org; 0 for any free one.
+    :param org_settings: Size and behaviour of the org; its defaults if None.
     """
     home = (FOLDER / name).resolve()
     home.mkdir(parents=True, exist_ok=True)
-    with running_mongod() as mongo_uri, SandboxServer(SandboxSettings(port=org_port)) as server:
+    with running_mongod() as mongo_uri, SandboxServer(org_settings) as server:
         settings = server.settings
         with MongoClient[dict[str, Any]](mongo_uri) as mongo:
             keys = KeyCollection(mongo[DATABASE][DEFAULT_COLLECTION], KeyEncryption((), settings.client_secret))
@@ -180,6 +181,7 @@ def _environment(home: Path, pages: Path) -> dict[str, str]:
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         # On a busy machine SQLite's own 5 seconds of patience are too few for four writers.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow' / 'airflow.db'}?timeout=60",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS": f"{sqlite.__name__}.CONNECT_ARGS",
         "AIRFLOW__LOGGING__JSON_LOGS": "True",
         "SALESFORCE_EXPORT_DESTINATION": pages.as_uri(),
         # Airflow warns where it is not installed; nothing here draws with it.

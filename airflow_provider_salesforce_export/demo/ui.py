@@ -6,6 +6,8 @@ import json
 import socket
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 import requests
@@ -22,6 +24,7 @@ from airflow_provider_salesforce_export.demo.surroundings import (
     running,
     surroundings,
 )
+from airflow_provider_salesforce_export.sandbox import SandboxSettings
 from airflow_provider_salesforce_export.sandbox.__main__ import DEFAULT_PORT as ORG_PORT
 
 if TYPE_CHECKING:
@@ -51,14 +54,13 @@ def main() -> int:
 
 def _serve(log: IO[str]) -> None:
     console.print("[bold]Starting a MongoDB and a Salesforce org on this machine ...[/]")
-    with surroundings("ui", org_port=_free_port(ORG_PORT)) as around:
-        port = _free_port(AIRFLOW_PORT)
-        environment = around.environment | _server_settings(port)
+    with surroundings("ui", SandboxSettings(port=free_port(ORG_PORT))) as around:
+        port = free_port(AIRFLOW_PORT)
+        environment = around.environment | server_settings(port)
         console.print("[bold]Preparing Airflow's database ...[/]")
         _prepare(around, environment, log)
         console.print("[bold]Starting Airflow (about 15 seconds) ...[/]")
-        with running(airflow("standalone"), env=environment, stdout=log, stderr=log) as process:
-            _wait_until_healthy(process, port)
+        with running_server(environment, port, log) as process:
             _greet(around, port)
             process.wait()
             raise DemoError("Airflow ended by itself.")
@@ -75,7 +77,27 @@ def _greet(around: Surroundings, port: int) -> None:
     console.print("Trigger salesforce_contacts, salesforce_deals or salesforce_notes. Ctrl-C stops everything.")
 
 
-def _server_settings(port: int) -> dict[str, str]:
+@contextmanager
+def running_server(environment: dict[str, str], port: int, log: IO[str]) -> Iterator[subprocess.Popen[str]]:
+    """
+    Run Airflow's API with the UI, scheduler, DAG processor and triggerer, from when they are ready to the block's end.
+
+    :param environment: Environment variables, :func:`server_settings` among them.
+    :param port: The port in these.
+    :param log: Where Airflow's output goes.
+    :raises DemoError: Airflow did not start.
+    """
+    with running(airflow("standalone"), env=environment, stdout=log, stderr=log) as process:
+        _wait_until_healthy(process, port)
+        yield process
+
+
+def server_settings(port: int) -> dict[str, str]:
+    """
+    Return how Airflow's server is configured, as environment variables.
+
+    :param port: The port of the API and the UI.
+    """
     return {
         "AIRFLOW__API__HOST": "127.0.0.1",
         "AIRFLOW__API__PORT": str(port),
@@ -118,8 +140,13 @@ def _is_healthy(port: int) -> bool:
     return all(health[component]["status"] == "healthy" for component in ("metadatabase", "scheduler", "dag_processor"))
 
 
-def _free_port(wanted: int) -> int:
-    """Return the port that is wanted, or any free one where it is taken."""
+def free_port(wanted: int = 0) -> int:
+    """
+    Return the port that is wanted, or any free one where it is taken.
+
+    :param wanted: The port; 0 for any free one.
+    :raises OSError: There is none.
+    """
     for port in (wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server will: TIME_WAIT is no owner

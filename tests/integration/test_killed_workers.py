@@ -272,7 +272,7 @@ def test_a_sweep_spares_what_was_published_again_meanwhile(org, dag_run, read):
     assert unnamed(export) == []
 
 
-@pytest.mark.parametrize("earlier", [False, True, True])
+@pytest.mark.parametrize("earlier", [False, True])
 def test_two_runs_fill_a_partition_at_once(org, dag_run, read, earlier):
     """Both count at the same moment, and both count again, directly before their commits."""
     if earlier:

@@ -7,12 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-import requests
+
+from tests.system.conftest import Airflow, wait_until
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,13 +73,6 @@ def processes_in(folder):
     return found
 
 
-def wait_until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.5)
-
-
 def test_the_demo_exports_every_record_once_and_shows_what_it_did(checkout):
     with started("demo", checkout) as demo:
         shown, _ = demo.communicate(timeout=500)
@@ -132,23 +125,3 @@ def test_the_ui_runs_a_dag_with_the_real_scheduler_on_another_port_where_8080_is
 
     assert ui.returncode == 0
     wait_until(lambda: processes_in(checkout) == [])
-
-
-class Airflow:
-    """Airflow's REST API."""
-
-    def __init__(self, url):
-        self.url = url
-        self.session = requests.Session()
-        self.session.headers["Authorization"] = f"Bearer {requests.get(f'{url}/auth/token').json()['access_token']}"
-
-    def get(self, path):
-        return self._checked(self.session.get(f"{self.url}/api/v2/{path}"))
-
-    def post(self, path, body):
-        return self._checked(self.session.post(f"{self.url}/api/v2/{path}", json=body))
-
-    @staticmethod
-    def _checked(response):
-        assert response.ok, response.text
-        return response.json()
