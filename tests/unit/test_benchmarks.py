@@ -1,5 +1,7 @@
 """The arithmetic of ``make bench``: which figure is taken, and which target is missed by how much."""
 
+import sys
+
 import pytest
 
 from benchmarks.contacts import QUERY
@@ -59,6 +61,7 @@ def test_the_verdict_tells_by_how_much():
     assert Target("", 1.5, 3, at_least=True).verdict == "missed by 50 %"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_counts_from_where_the_work_begins():
     before = b"x" * (64 * 2**20)
 
