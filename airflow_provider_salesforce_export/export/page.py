@@ -135,10 +135,12 @@ def range_pages(client: SalesforceClient, plan: Plan, segment: Segment) -> Itera
         batches = client.query(soql, include_deleted=request.include_deleted)
         number, offset = segment.first_page + index, segment.rows_before + index * request.page_size
         for page in _parts(batches, request.page_size, number, offset, after, segment.until, limited=not is_last):
+            reached = page.until
             yield page
-        if page.until == segment.until:
+            del page  # or its records would be there until those of the next page are
+        if reached == segment.until:
             return  # Fewer rows than counted: the range is read to its end before its last page.
-        after = page.until
+        after = reached
 
 
 def _parts(
@@ -185,6 +187,7 @@ def write_pages(pages: Iterable[Page], plan: Plan, folder: Folder, suffix: str) 
         result["seconds"] = round(time.monotonic() - started, 3)
         log.info("Page %d of %d: %d rows, %d bytes.", page.number, plan.total_pages, result["rows"], result["bytes"])
         results.append(result)
+        del page, content  # or they would be there until the next page is
         started = time.monotonic()
     return results
 
