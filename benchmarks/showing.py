@@ -66,7 +66,7 @@ def summary(targets: Iterable[Target], console: Console) -> None:
 
 def _table(title: str, first: str, *others: str) -> Table:
     table = Table(title=title, title_justify="left")
-    table.add_column(first, no_wrap=True)
+    table.add_column(first)
     for column in others:
         table.add_column(column, justify="right", no_wrap=True)
     return table

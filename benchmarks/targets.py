@@ -69,15 +69,15 @@ def export_targets(figures: Mapping[str, Figures]) -> list[Target]:
     :param figures: By the names of :func:`name_of`; the peer without threads by its own.
     """
     peer, package = figures[_PEER], figures[name_of("package", DEFAULT_THREADS)]
-    faster = Target(f"times as fast as {_PEER}", peer["seconds"] / package["seconds"], 3, at_least=True)
-    leaner = Target(f"MiB, of {_PEER}", package["memory"] / peer["memory"], 0.25)
+    faster = Target("times as fast as query_all", peer["seconds"] / package["seconds"], 3, at_least=True)
+    leaner = Target("MiB, of query_all", package["memory"] / peer["memory"], 0.25)
     return [faster, *_against_floor(figures), leaner, *_calls(figures)]
 
 
 def _against_floor(figures: Mapping[str, Figures]) -> Iterable[Target]:
     for threads in THREADS:
         package, floor = (figures[name_of(contestant, threads)] for contestant in ("package", "floor"))
-        yield Target(name_of("seconds, of the floor", threads), package["seconds"] / floor["seconds"], 1.25)
+        yield Target(name_of("seconds, of floor", threads), package["seconds"] / floor["seconds"], 1.25)
 
 
 def _calls(figures: Mapping[str, Figures]) -> Iterable[Target]:
