@@ -8,14 +8,17 @@ Everything this package raises, as one tree.
     │   ├── UnknownObjectTypeError
     │   └── PaginationError           the object is too large for the pagination that was asked for
     ├── KeyCollectionError            MongoDB, where the OAuth tokens are kept
-    │   └── KeyCollectionUnavailableError
+    │   ├── KeyCollectionUnavailableError
+    │   └── KeyDecryptionError        the stored token is encrypted under a key that is not set here
     ├── SalesforceError               Salesforce said no, or nothing; keeps error_code and status_code
     │   ├── AuthenticationError
     │   │   ├── LoginRequiredError    no key, or a dead one: somebody must log in
     │   │   └── SessionRejectedError  a token renewed a moment ago is refused
     │   ├── QueryError                malformed query, unknown field or sObject
     │   ├── ApiVersionError
-    │   ├── RequestLimitError         the org's daily quota, or too many requests at once
+    │   ├── RequestLimitError         too many requests
+    │   │   ├── QuotaReachedError     the day's API quota, or the share of it that an export may use
+    │   │   └── ConcurrentRequestsError  too many at once
     │   └── SalesforceUnavailableError
     │       ├── DomainNotFoundError   the login host has no address
     │       └── IncompleteResponseError  cut short, HTML, or fewer records than announced
@@ -58,6 +61,10 @@ class KeyCollectionUnavailableError(KeyCollectionError):
     """MongoDB does not answer; trying again later may help."""
 
 
+class KeyDecryptionError(KeyCollectionError):
+    """The stored token is encrypted under a key that is not set here."""
+
+
 class SalesforceError(SalesforceExportError):
     """
     Salesforce answered with an error, or did not answer as it should.
@@ -98,7 +105,15 @@ class ApiVersionError(SalesforceError):
 
 
 class RequestLimitError(SalesforceError):
-    """The org's daily API quota is used up, or too many requests run at once."""
+    """Salesforce takes no more requests for now."""
+
+
+class QuotaReachedError(RequestLimitError):
+    """The org's API quota for 24 hours is used up, or the share of it that an export may use."""
+
+
+class ConcurrentRequestsError(RequestLimitError):
+    """Too many requests run at once; a moment later there may be room."""
 
 
 class SalesforceUnavailableError(SalesforceError):

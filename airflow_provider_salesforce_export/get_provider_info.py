@@ -24,6 +24,23 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": _CONNECTION_FIELDS,
             }
         ],
+        "config": {
+            "salesforce_export": {
+                "description": "Settings of the Salesforce export provider.",
+                "options": {
+                    "key_encryption_keys": {
+                        "description": "Fernet keys that encrypt the Salesforce tokens in MongoDB, newest first, with "
+                        "commas between them; the field of the same name in a connection goes before. Where neither "
+                        "is set, a key is derived from the consumer secret.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "sensitive": True,
+                        "example": None,
+                        "default": None,
+                    },
+                },
+            },
+        },
     }
 
 
@@ -57,7 +74,8 @@ _CONNECTION_FIELDS = {
     "grant_type": {
         "label": "Grant type",
         "description": "How access tokens are obtained. refresh_token: renewed with the token of a login, which is "
-        "stored in MongoDB. password: with the user below.",
+        "stored in MongoDB. jwt_bearer: signed with the private key. client_credentials: as the app's own user, at "
+        "your My Domain. password: with the user's password.",
         "schema": {"type": "string", "enum": list(GRANT_TYPES), "default": GRANT_TYPES[0]},
     },
     "account_id": _field(
@@ -81,13 +99,37 @@ _CONNECTION_FIELDS = {
     "key_collection": _field(
         "Key collection", "Blank: integrations.salesforce.key.", placeholder="integrations.salesforce.key"
     ),
+    "key_encryption_keys": _field(
+        "Key encryption keys",
+        "Fernet keys that encrypt the token in MongoDB, newest first, with commas between them. Blank: those of "
+        "Airflow's configuration, else one that is derived from the consumer secret.",
+        format="password",
+    ),
     "api_version": _field("API version", "Version of the REST API. Blank: 62.0.", placeholder="65.0"),
-    "username": _field("User name", "For the password grant.", placeholder="export@acme.com"),
-    "user_password": _field("User's password", "For the password grant.", format="password"),
+    "username": _field("User name", "For jwt_bearer and password.", placeholder="export@acme.com"),
+    "user_password": _field("User's password", "For password.", format="password"),
     "security_token": _field(
         "Security token",
-        "For the password grant; blank where the org trusts the workers' IP addresses.",
+        "For password; blank where the org trusts the workers' IP addresses.",
         format="password",
+    ),
+    "private_key": _field(
+        "Private key",
+        "For jwt_bearer: the RSA key in PEM, whose certificate the app has; as one line, or encoded as base64.",
+        format="password",
+    ),
+    "private_key_file_path": _field(
+        "Private key file",
+        "For jwt_bearer, instead of the private key: a file on every worker.",
+        placeholder="/etc/airflow/salesforce.pem",
+    ),
+    "redirect_uri": _field(
+        "Redirect URI",
+        "Where a login in the browser comes back to: a callback URL of the app.",
+        placeholder="https://airflow.acme.com/callback",
+    ),
+    "scopes": _field(
+        "Scopes", "What a login in the browser asks for. Blank: api refresh_token.", placeholder="api refresh_token"
     ),
     "auth_timeout": _field(
         "Login timeout",

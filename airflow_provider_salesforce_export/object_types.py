@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from airflow_provider_salesforce_export import environment
 from airflow_provider_salesforce_export.exceptions import ConfigurationError, UnknownObjectTypeError
+
+DEFAULT_CURSOR_FIELD = "SystemModstamp"
+"""Moves with every change, also those that automation makes."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _API_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -37,7 +41,7 @@ class ObjectType:
     sobject: str
     fields: tuple[str, ...]
     where: str | None = None
-    cursor_field: str = "SystemModstamp"
+    cursor_field: str = DEFAULT_CURSOR_FIELD
 
     def __post_init__(self) -> None:
         if isinstance(self.fields, str):
@@ -57,7 +61,7 @@ class ObjectType:
                 )
 
     @classmethod
-    def from_soql(cls, name: str, soql: str, *, cursor_field: str = "SystemModstamp") -> ObjectType:
+    def from_soql(cls, name: str, soql: str, *, cursor_field: str = DEFAULT_CURSOR_FIELD) -> ObjectType:
         """
         Make an object type of a query.
 
@@ -79,10 +83,14 @@ class ObjectType:
         fields = tuple(field.strip() for field in match["fields"].split(","))
         return cls(name, match["sobject"], fields, where=match["where"], cursor_field=cursor_field)
 
-    @property
-    def all_fields(self) -> tuple[str, ...]:
-        """Return Id, the fields asked for and the cursor field, each once, in that order."""
-        by_key = {field.lower(): field for field in ("Id", *self.fields, self.cursor_field)}
+    def all_fields(self, *, include_deleted: bool = False) -> tuple[str, ...]:
+        """
+        Return Id, the fields asked for and the cursor field, each once, in that order.
+
+        :param include_deleted: IsDeleted too, which tells the records of the recycle bin from the others.
+        """
+        fields = ("Id", *self.fields, self.cursor_field, *(["IsDeleted"] if include_deleted else []))
+        by_key = {field.lower(): field for field in fields}
         return tuple(by_key.values())
 
 
@@ -98,17 +106,37 @@ NOTES = ObjectType(
 CATALOGUE = {object_type.name: object_type for object_type in (CONTACTS, DEALS, NOTES)}
 
 
+def object_type_from_environment(name: str) -> ObjectType | None:
+    """
+    Return the object type that the environment makes of a name from the catalogue, or None where it says nothing.
+
+    :param name: ``"contacts"``, ``"deals"`` or ``"notes"``.
+    :raises ConfigurationError: The environment variable is not the URL of a query that can be exported.
+    """
+    setting = environment.object_query(name)
+    if setting is None:
+        return None
+    try:
+        return ObjectType.from_soql(name, setting.value)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"The query of the environment variable {setting.variable}: {error}") from None
+
+
 def resolve_object_type(object_type: str | ObjectType) -> ObjectType:
     """
     Return the object type of a name from the catalogue, or the given one as it is.
 
+    A name is looked up in the environment first, where it is called: when a DAG file is parsed, which each task does
+    anew in its worker.
+
     :param object_type: ``"contacts"``, ``"deals"``, ``"notes"``, or an :class:`ObjectType`.
     :raises UnknownObjectTypeError: No such name; the message lists the known ones.
+    :raises ConfigurationError: The environment says something of this name that is not a query.
     """
     if isinstance(object_type, ObjectType):
         return object_type
     try:
-        return CATALOGUE[object_type]
+        return object_type_from_environment(object_type) or CATALOGUE[object_type]
     except KeyError:
         raise UnknownObjectTypeError(
             f"Unknown object type {object_type!r}. Known: {', '.join(CATALOGUE)}. "

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from airflow.sdk import TaskGroup, XComArg
 
 from airflow_provider_salesforce_export.object_types import ObjectType, resolve_object_type
-from airflow_provider_salesforce_export.operators.base import DEFAULT_CONCURRENCY, DEFAULT_CONN_ID, MAX_PAGE_SIZE
+from airflow_provider_salesforce_export.operators.base import (
+    DEFAULT_API_QUOTA_LIMIT,
+    DEFAULT_CONCURRENCY,
+    DEFAULT_CONN_ID,
+)
 from airflow_provider_salesforce_export.operators.count import (
     DEFAULT_MAX_PAGE_TASKS,
     SalesforceExportCountOperator,
 )
 from airflow_provider_salesforce_export.operators.pages import SalesforceExportPagesOperator
+from airflow_provider_salesforce_export.operators.planning import (
+    DEFAULT_SETTLE,
+    FULL_REFRESH_PARAM,
+    MAX_PAGE_SIZE,
+)
 from airflow_provider_salesforce_export.operators.publish import SalesforceExportPublishOperator
 
 
@@ -26,12 +35,20 @@ class SalesforceExportTaskGroup(TaskGroup):
     :param destination_conn_id: The Airflow connection of the object store. Templated.
     :param page_size: Rows per page, 1 to 2000. Templated.
     :param mode: ``full``, or ``incremental``: the records of the run's data interval. Templated.
+    :param full_refresh: Export all records, though ``mode`` is incremental. Templated; by default what the run's
+        parameter ``full_refresh`` says.
     :param since: Start of the window of an incremental run, instead of the data interval's. Templated.
     :param until: End of that window, exclusive. Templated.
+    :param lookback: How much earlier than its window an incremental run begins to read, as a timedelta or in seconds:
+        consecutive windows then overlap, and hold some records twice. Templated.
+    :param settle: How long after the end of its window an incremental run waits before it reads, as a timedelta or in
+        seconds. It waits deferred, without a worker slot. Templated.
     :param include_deleted: Read records in the recycle bin too. Templated.
     :param pagination: ``auto``; or ``offset`` (LIMIT/OFFSET, for small objects) or ``range`` (by Id).
-    :param max_page_tasks: The most page tasks. Where there are more pages, a task reads several.
+    :param max_page_tasks: The most page tasks, within Airflow's ``[core] max_map_length``. Where there are more
+        pages, a task reads several.
     :param concurrency: How many pages one task reads at once.
+    :param api_quota_limit: The share of the org's daily API quota above which the run waits, deferred. Templated.
     :param salesforce_conn_id: An Airflow connection of type ``salesforce_export``. Templated.
     :param group_id: The id of the group; the name of the object type by default.
     :param kwargs: As for Airflow's TaskGroup, such as ``default_args`` with the retries.
@@ -46,12 +63,16 @@ class SalesforceExportTaskGroup(TaskGroup):
         destination_conn_id: str | None = None,
         page_size: int | str = MAX_PAGE_SIZE,
         mode: str = "full",
+        full_refresh: bool | str = FULL_REFRESH_PARAM,
         since: datetime | str | None = None,
         until: datetime | str | None = None,
+        lookback: timedelta | float | str = 0,
+        settle: timedelta | float | str = DEFAULT_SETTLE,
         include_deleted: bool | str = False,
         pagination: str = "auto",
         max_page_tasks: int = DEFAULT_MAX_PAGE_TASKS,
         concurrency: int = DEFAULT_CONCURRENCY,
+        api_quota_limit: float | str = DEFAULT_API_QUOTA_LIMIT,
         salesforce_conn_id: str = DEFAULT_CONN_ID,
         group_id: str | None = None,
         **kwargs: Any,
@@ -67,12 +88,16 @@ class SalesforceExportTaskGroup(TaskGroup):
             destination_conn_id=destination_conn_id,
             page_size=page_size,
             mode=mode,
+            full_refresh=full_refresh,
             since=since,
             until=until,
+            lookback=lookback,
+            settle=settle,
             include_deleted=include_deleted,
             pagination=pagination,
             max_page_tasks=max_page_tasks,
             concurrency=concurrency,
+            api_quota_limit=api_quota_limit,
             salesforce_conn_id=salesforce_conn_id,
         )
         plan: Any = XComArg(self.count, key="plan")
@@ -82,6 +107,7 @@ class SalesforceExportTaskGroup(TaskGroup):
             map_index_template="{{ task.work.label }}",
             plan=plan,
             concurrency=concurrency,
+            api_quota_limit=api_quota_limit,
             salesforce_conn_id=salesforce_conn_id,
         ).expand(work=self.count.output)
         self.publish = SalesforceExportPublishOperator(

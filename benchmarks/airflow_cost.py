@@ -124,7 +124,7 @@ def _run_dags(job: dict[str, Any]) -> dict[str, Any]:
     """Run, in a fresh process, the export in one page task and in many."""
     from airflow.dag_processing.bundles.manager import DagBundlesManager
 
-    DagBundlesManager().sync_bundles_to_db()  # type: ignore[no-untyped-call]
+    DagBundlesManager().sync_bundles_to_db()
     one = _dag("one", job["folder"], max_page_tasks=1, concurrency=_PAGES)
     many = _dag("many", job["folder"], max_page_tasks=_PAGES, concurrency=1)
     _run(one)  # dag.test() starts an Execution API in its process at first

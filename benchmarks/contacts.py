@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow_provider_salesforce_export.salesforce.session import Renewal
 
 PAGE_SIZE = 2000
-QUERY = Query(CONTACTS.sobject, CONTACTS.all_fields)
+QUERY = Query(CONTACTS.sobject, CONTACTS.all_fields())
 
 
 class StaticToken:

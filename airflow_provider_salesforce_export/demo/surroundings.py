@@ -18,7 +18,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 from pymongo import MongoClient
 
-from airflow_provider_salesforce_export.key_collection.collection import DEFAULT_COLLECTION, Account, KeyCollection
+from airflow_provider_salesforce_export.key_collection.collection import DEFAULT_COLLECTION, KeyCollection
+from airflow_provider_salesforce_export.key_collection.encryption import KeyEncryption
+from airflow_provider_salesforce_export.key_collection.key import Account
 from airflow_provider_salesforce_export.sandbox import SandboxServer, SandboxSettings
 from airflow_provider_salesforce_export.sandbox.mongod import running_mongod
 
@@ -73,10 +75,9 @@ def surroundings(name: str, *, org_port: int = 0) -> Iterator[Surroundings]:
     with running_mongod() as mongo_uri, SandboxServer(SandboxSettings(port=org_port)) as server:
         settings = server.settings
         with MongoClient[dict[str, Any]](mongo_uri) as mongo:
-            keys = KeyCollection(mongo[DATABASE][DEFAULT_COLLECTION])
+            keys = KeyCollection(mongo[DATABASE][DEFAULT_COLLECTION], KeyEncryption((), settings.client_secret))
             account = Account(settings.client_id, server.url.partition("://")[2])
-            keys.delete(account)
-            keys.save(account, server.org.issue_token(), replacing=None)
+            keys.save(account, server.org.issue_token())
             mongo_hosts = ", ".join(f"{host}:{port}" for host, port in mongo.nodes)
         connections: dict[str, Connection] = {
             "salesforce_export_default": {

@@ -48,14 +48,33 @@ def write(path: Folder, content: bytes) -> None:
     :param content: What it will hold.
     :raises DestinationError: It cannot be written.
     """
+    with writing(path, content):
+        pass
+
+
+@contextmanager
+def writing(path: Folder, content: bytes, *, unfinished: str | None = None) -> Iterator[None]:
+    """
+    Write a file in one step when the block ends. Where the block raises, nothing is written.
+
+    :param path: The file. An existing one is replaced.
+    :param content: What it will hold.
+    :param unfinished: The name of the local file until the block ends, where several may write the same file at once.
+    :raises DestinationError: It cannot be written.
+    """
     with _destination_errors(path, "written"):
-        if _is_local(path):
-            # A write to a local file can be seen, or die, half-way; a rename cannot. A put to an object store is whole.
-            unfinished = path.with_name(f".{path.name}.tmp")
-            unfinished.write_bytes(content)
-            unfinished.replace(path)
-        else:
-            path.write_bytes(content)
+        if not _is_local(path):
+            yield
+            path.write_bytes(content)  # A put to an object store is whole.
+            return
+        # A write to a local file can be seen, or die, half-way; a rename cannot.
+        temporary = path.with_name(unfinished or f".{path.name}.tmp")
+        try:
+            temporary.write_bytes(content)
+            yield
+            temporary.replace(path)
+        finally:
+            delete(temporary)
 
 
 def read(path: Folder) -> bytes:
@@ -70,18 +89,35 @@ def read(path: Folder) -> bytes:
         return content
 
 
+def read_if_there(path: Folder) -> bytes | None:
+    """
+    Return what a file holds; None where there is no such file.
+
+    :param path: The file.
+    :raises DestinationError: It cannot be read.
+    """
+    with _destination_errors(path, "read"), suppress(FileNotFoundError):
+        content: bytes = path.read_bytes()
+        return content
+    return None
+
+
 def files(folder: Folder) -> dict[str, File]:
     """
-    Return the files in a folder by name; one that does not exist has none.
+    Return the files in a folder by name, as they are now; one that does not exist has none.
 
     :param folder: The folder.
     :raises DestinationError: It cannot be read.
     """
     found = {}
-    with _destination_errors(folder, "read"), suppress(FileNotFoundError):
+    # A folder of an object store that has no file is not there; ObjectStoragePath calls that "not a directory".
+    with _destination_errors(folder, "read"), suppress(FileNotFoundError, NotADirectoryError):
+        if not _is_local(folder):
+            folder.fs.invalidate_cache(folder.path)  # others write there too
         for path in folder.iterdir():
-            status = path.stat()
-            found[path.name] = File(status.st_size, status.st_mtime)
+            with suppress(FileNotFoundError):  # deleted by another worker since
+                status = path.stat()
+                found[path.name] = File(status.st_size, status.st_mtime)
     return found
 
 
@@ -92,8 +128,9 @@ def delete(path: Folder) -> None:
     :param path: The file.
     :raises DestinationError: It cannot be deleted.
     """
-    with _destination_errors(path, "deleted"):
-        path.unlink(missing_ok=True)
+    # ObjectStoragePath.unlink(missing_ok=True) looks first and deletes then: another worker may come between.
+    with _destination_errors(path, "deleted"), suppress(FileNotFoundError):
+        path.unlink()
 
 
 def _is_local(path: Folder) -> bool:

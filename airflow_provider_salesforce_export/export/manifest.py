@@ -3,22 +3,22 @@ The manifest: the one commit point of an export.
 
 It is written last, in one step, and names every file that belongs to the export. What it does not name does not
 count, and is swept once a new manifest stands.
+
+Publishing can be repeated, wherever it was interrupted.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
-
-import orjson
+from typing import TYPE_CHECKING
 
 from airflow_provider_salesforce_export.exceptions import InconsistentPagesError
 from airflow_provider_salesforce_export.export import destination
+from airflow_provider_salesforce_export.export.commit import NAME, Manifest, commit
 from airflow_provider_salesforce_export.export.repair import Repair, Repairer
 from airflow_provider_salesforce_export.version import __version__
 
@@ -28,15 +28,12 @@ if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.plan import Plan
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
+__all__ = ["NAME", "Manifest", "publish"]
+
 log = logging.getLogger(__name__)
-
-NAME = "manifest.json"
-
-Manifest = dict[str, Any]
 
 _OF_PAGE = ("page", "part", "file", "rows", "bytes", "sha256", "first_id", "last_id")
 _PARALLEL_READS = 4
-_ABANDONED_AFTER = 24 * 3600  # seconds: no run of Airflow still writes to pages that are older
 
 
 def publish(
@@ -58,39 +55,50 @@ def publish(
     :param api_calls: How many calls the run has made so far, besides those of this client.
     :param attempt: Which try of publishing this is, from 1.
     :returns: The manifest as it was written.
-    :raises InconsistentPagesError: A file does not hold what its page reported; nothing is committed.
+    :raises InconsistentPagesError: A file does not hold what its page reported, or a later try of the DAG run has
+        published; nothing is committed.
     :raises DestinationError: A file cannot be read or written; nothing is committed.
     """
-    _check_files(folder, [page for page in results if page["file"]])
-    pages, repairs = list(results), list[Repair]()
+    pages, repairs = _check_files(folder, results), list[Repair]()
     if plan.total:  # Where there was nothing to count, there is nothing to cover.
-        pages, repairs = Repairer(client, plan, folder, attempt=attempt).repair(results)
+        pages, repairs = Repairer(client, plan, folder, attempt=attempt).repair(pages)
     count_after = client.count(plan.request.query.count(), include_deleted=plan.request.include_deleted)
     written = [page for page in pages if page["file"]]
     manifest = _manifest(plan, written, repairs, count_after, api_calls + client.usage.calls)
-    before = _read(folder)
-    destination.write(folder / NAME, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
+    manifest = commit(folder, manifest, run_key=plan.run_key, attempt=attempt)
     _report(manifest, folder)
-    _sweep(folder, plan.run_key, keep=manifest, before=before)
     return manifest
 
 
-def _check_files(folder: Folder, pages: Sequence[PageResult]) -> None:
-    """Compare each file with what its page reported: a page that was replaced or cut must not be published."""
+def _check_files(folder: Folder, results: Sequence[PageResult]) -> list[PageResult]:
+    """
+    Compare each file with what its page reported: a page that was replaced or cut must not be published.
 
-    def check(page: PageResult) -> str | None:
-        content = destination.read(folder / page["file"])
-        if hashlib.sha256(content).hexdigest() == page["sha256"]:
-            return None
-        return f"{page['file']} (reported: {page['rows']} rows in {page['bytes']} bytes; holds: {len(content)} bytes)"
+    A page whose file is gone is left out, so that the repair reads its rows again: an earlier try of publishing has
+    swept it, where it published a repaired page in its place and died before the task ended.
+    """
 
+    def found(page: PageResult) -> tuple[str, int] | None:
+        content = destination.read_if_there(folder / page["file"])
+        return None if content is None else (hashlib.sha256(content).hexdigest(), len(content))
+
+    written = [page for page in results if page["file"]]
     with ThreadPoolExecutor(_PARALLEL_READS) as threads:
-        changed = [difference for difference in threads.map(check, pages) if difference]
+        checked = list(zip(written, threads.map(found, written), strict=True))
+    changed = [
+        f"{page['file']} (reported: {page['rows']} rows in {page['bytes']} bytes; holds: {file[1]} bytes)"
+        for page, file in checked
+        if file and file[0] != page["sha256"]
+    ]
     if changed:
         raise InconsistentPagesError(
-            f"{len(changed)} of {len(pages)} files in {folder} do not hold what was written to them: "
+            f"{len(changed)} of {len(written)} files in {folder} do not hold what was written to them: "
             f"{'; '.join(changed)}. Something else writes there. Nothing was published; clear the page tasks."
         )
+    gone = {page["file"] for page, file in checked if not file}
+    if gone:
+        log.warning("%d of %d files are gone; their rows are read again: %s", len(gone), len(written), sorted(gone))
+    return [page for page in results if page["file"] not in gone]
 
 
 def _manifest(
@@ -107,7 +115,7 @@ def _manifest(
         "fields": list(request.query.fields),
         "soql": request.query.select(),
         "include_deleted": request.include_deleted,
-        "window": request.window and {"start": request.window[0], "end": request.window[1]},
+        "window": request.window,
         "pagination": plan.pagination,
         "page_size": request.page_size,
         "run": plan.run,
@@ -141,26 +149,3 @@ def _report(manifest: Manifest, folder: Folder) -> None:
             manifest["count"],
             manifest["count_after"],
         )
-
-
-def _read(folder: Folder) -> Manifest | None:
-    if NAME not in destination.files(folder):
-        return None
-    manifest: Manifest = orjson.loads(destination.read(folder / NAME))
-    return manifest
-
-
-def _sweep(folder: Folder, run_key: str, *, keep: Manifest, before: Manifest | None) -> None:
-    """
-    Delete the files of the manifest before, leftovers of this run's other tries, and what was abandoned long ago.
-
-    Files of another run may be those of one that fills the same partition at this moment: they are left alone.
-    """
-    named = {page["file"] for page in keep["pages"]}
-    replaced = {page["file"] for page in before["pages"]} if before else set()
-    abandoned = time.time() - _ABANDONED_AFTER
-    for name, file in destination.files(folder).items():
-        is_page = name.startswith(("page-", ".page-")) and name not in named
-        if is_page and (name in replaced or f"-{run_key}" in name or file.modified < abandoned):
-            destination.delete(folder / name)
-            log.info("Swept %s, which the manifest does not name.", name)

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.formats import PageNumbers, json_page
+from airflow_provider_salesforce_export.export.plan import Segment
 from airflow_provider_salesforce_export.salesforce.errors import incomplete
 from airflow_provider_salesforce_export.salesforce.record_ids import sort_key
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.destination import Folder
-    from airflow_provider_salesforce_export.export.plan import Plan, Segment
+    from airflow_provider_salesforce_export.export.plan import Plan
     from airflow_provider_salesforce_export.salesforce.client import Record, SalesforceClient
 
 log = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class Page:
     :param after: It covers Ids above this one; None for no bound.
     :param until: It covers Ids up to this one; None for no bound.
     :param records: In the order of their Ids.
+    :param is_last_part: Whether no further part of this page follows.
     """
 
     number: int
@@ -54,10 +56,17 @@ class Page:
     after: str | None
     until: str | None
     records: list[Record]
+    is_last_part: bool = True
 
 
 def export_segments(
-    client: SalesforceClient, plan: Plan, folder: Folder, *, threads: int, attempt: int
+    client: SalesforceClient,
+    plan: Plan,
+    folder: Folder,
+    *,
+    threads: int,
+    attempt: int,
+    done: list[PageResult] | None = None,
 ) -> list[PageResult]:
     """
     Read the pages of a plan's segments, and write them. A thread holds one page at a time.
@@ -68,19 +77,22 @@ def export_segments(
     :param threads: How many segments are read at once.
     :param attempt: Which try of the task this is, from 1: a later try never overwrites the files of an earlier one,
         which a manifest may name.
+    :param done: What this task wrote before it was interrupted, which is not read again. The pages written now are
+        added to it, also where an error ends this call.
     :returns: One small dict for each page.
     :raises SalesforceExportError: A page cannot be read or written; the pages that are done stay where they are.
     """
     suffix = f"-try{attempt}" if attempt > 1 else ""
-    results: list[PageResult] = []
+    done = [] if done is None else done
+    segments = [rest for segment in plan.segments if (rest := _unread(segment, done, plan.request.page_size))]
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        futures = [pool.submit(_export_segment, client, plan, segment, folder, suffix) for segment in plan.segments]
+        futures = [pool.submit(_export_segment, client, plan, segment, folder, suffix, done) for segment in segments]
         try:
             for future in as_completed(futures):
-                results += future.result()
+                future.result()
         finally:
             pool.shutdown(cancel_futures=True)
-    return sorted(results, key=position)
+    return sorted(done, key=position)
 
 
 def position(result: PageResult) -> tuple[int, int]:
@@ -88,11 +100,25 @@ def position(result: PageResult) -> tuple[int, int]:
     return result["page"], result["part"]
 
 
+def _unread(segment: Segment, done: Iterable[PageResult], page_size: int) -> Segment | None:
+    """Return what is left to read of a segment; None where nothing is."""
+    end = segment.first_page + segment.pages
+    last = max((page for page in done if segment.first_page <= page["page"] < end), key=position, default=None)
+    if last is None:
+        return segment
+    pages, read = end - last["page"] - 1, last["page"] + 1 - segment.first_page
+    if not pages or last["until"] == segment.until:
+        return None
+    rows_before = segment.rows_before + read * page_size
+    return Segment(last["page"] + 1, pages, rows_before, after=last["until"], until=segment.until)
+
+
 def _export_segment(
-    client: SalesforceClient, plan: Plan, segment: Segment, folder: Folder, suffix: str
-) -> list[PageResult]:
+    client: SalesforceClient, plan: Plan, segment: Segment, folder: Folder, suffix: str, done: list[PageResult]
+) -> None:
     read_pages = _offset_page if plan.pagination == "offset" else range_pages
-    return write_pages(read_pages(client, plan, segment), plan, folder, suffix)
+    for parts in write_pages(read_pages(client, plan, segment), plan, folder, suffix):
+        done += parts
 
 
 def _offset_page(client: SalesforceClient, plan: Plan, segment: Segment) -> Iterator[Page]:
@@ -159,16 +185,16 @@ def _parts(
         records += batch
         while len(records) > page_size:
             page_records, records = records[:page_size], records[page_size:]
-            yield Page(number, part, offset, after, page_records[-1]["Id"], page_records)
+            yield Page(number, part, offset, after, page_records[-1]["Id"], page_records, is_last_part=False)
             part, offset, after = part + 1, offset + page_size, page_records[-1]["Id"]
     if limited and len(records) == page_size:
         until = records[-1]["Id"]
     yield Page(number, part, offset, after, until, records)
 
 
-def write_pages(pages: Iterable[Page], plan: Plan, folder: Folder, suffix: str) -> list[PageResult]:
+def write_pages(pages: Iterable[Page], plan: Plan, folder: Folder, suffix: str) -> Iterator[list[PageResult]]:
     """
-    Check pages, and write each.
+    Check pages, and write each; yield the results of a page when all its parts are written.
 
     :param pages: The pages; the next one is asked for when the one before is written.
     :param plan: The plan that they belong to.
@@ -176,7 +202,7 @@ def write_pages(pages: Iterable[Page], plan: Plan, folder: Folder, suffix: str) 
     :param suffix: What tells their names from those of other tries.
     :raises IncompleteResponseError: The records are not in the order of their Ids, or not those that were asked for.
     """
-    results, started = [], time.monotonic()
+    parts, started = list[PageResult](), time.monotonic()
     for page in pages:
         _check_order(page)
         numbers = PageNumbers(page.number, plan.request.page_size, plan.total, plan.total_pages, page.offset)
@@ -186,10 +212,12 @@ def write_pages(pages: Iterable[Page], plan: Plan, folder: Folder, suffix: str) 
             destination.write(folder / result["file"], content)
         result["seconds"] = round(time.monotonic() - started, 3)
         log.info("Page %d of %d: %d rows, %d bytes.", page.number, plan.total_pages, result["rows"], result["bytes"])
-        results.append(result)
+        parts.append(result)
+        if page.is_last_part:
+            yield parts
+            parts = []
         del page, content  # or they would be there until the next page is
         started = time.monotonic()
-    return results
 
 
 def page_result(page: Page, content: bytes, name: str) -> PageResult:

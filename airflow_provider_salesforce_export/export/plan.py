@@ -41,7 +41,7 @@ class Request:
     :param include_deleted: Read those in the recycle bin too.
     :param page_size: Rows per page, 1 to 2000.
     :param pagination: ``auto``, ``offset`` or ``range``.
-    :param window: The effective window of an incremental run as two ISO 8601 texts; None for a full one.
+    :param window: ``{"cursor_field", "start", "end"}`` of an incremental run, as it is read; None for a full one.
     """
 
     object_type: str
@@ -49,7 +49,7 @@ class Request:
     include_deleted: bool
     page_size: int
     pagination: str
-    window: tuple[str, str] | None = None
+    window: dict[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,6 @@ class Plan:
         request = dict(plain["request"])
         query = request["query"]
         request["query"] = Query(query["sobject"], tuple(query["fields"]), tuple(query["conditions"]))
-        window = request["window"]
-        request["window"] = window and (window[0], window[1])
         return cls(
             request=Request(**request),
             pagination=plain["pagination"],

@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -54,7 +55,9 @@ class Repairer:
 
         :param pages: What the page tasks returned, in any order.
         """
-        self._parts = Counter(page["page"] for page in pages)
+        self._parts = Counter[int]()
+        for page in pages:
+            self._parts[page["page"]] = max(self._parts[page["page"]], page["part"] + 1)
         repaired: list[PageResult] = []
         repairs: list[Repair] = []
         for part in tile(pages):
@@ -69,7 +72,7 @@ class Repairer:
             repairs.append(
                 {"kind": kind, "page": made[0]["page"], "after": part.after, "until": part.until, "rows": rows}
             )
-            log.warning("Repaired an %s at page %d: %d rows.", kind, made[0]["page"], rows)
+            log.warning("Repaired page %d: %s of %d rows.", made[0]["page"], kind, rows)
         return repaired, repairs
 
     def _fill(self, gap: Tile, *, after: PageResult | None) -> tuple[list[PageResult], str, int]:
@@ -77,7 +80,7 @@ class Repairer:
         segment = Segment(number, 1, (number - 1) * self._plan.request.page_size, after=gap.after, until=gap.until)
         first_part = self._parts[number]
         pages = (replace(page, part=page.part + first_part) for page in range_pages(self._client, self._plan, segment))
-        filled = write_pages(pages, self._plan, self._folder, self._suffix)
+        filled = list(chain.from_iterable(write_pages(pages, self._plan, self._folder, self._suffix)))
         self._parts[number] += len(filled)
         return filled, "gap", sum(page["rows"] for page in filled)
 
@@ -88,4 +91,5 @@ class Repairer:
         kept = [record for record in records if sort_key(record["Id"]) > (part.after or "")]
         offset = (page["page"] - 1) * self._plan.request.page_size
         cut = Page(page["page"], page["part"], offset, part.after, page["until"], kept)
-        return write_pages([cut], self._plan, self._folder, self._suffix), "overlap", len(records) - len(kept)
+        (written,) = write_pages([cut], self._plan, self._folder, self._suffix)
+        return written, "overlap", len(records) - len(kept)

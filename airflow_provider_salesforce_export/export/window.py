@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError
 from airflow_provider_salesforce_export.salesforce.soql import datetime_literal
@@ -16,11 +16,13 @@ class Window:
 
     :param start: With a time zone.
     :param end: With a time zone, after ``start``.
+    :param lookback: How much earlier than ``start`` reading begins, for those who prefer overlap.
     :raises ConfigurationError: The window is empty, so that it would hide every record.
     """
 
     start: datetime
     end: datetime
+    lookback: timedelta = timedelta(0)
 
     def __post_init__(self) -> None:
         if datetime_literal(self.start) >= datetime_literal(self.end):
@@ -36,8 +38,8 @@ class Window:
         return f"{cursor_field} >= {start} AND {cursor_field} < {end}"
 
     def as_text(self) -> tuple[str, str]:
-        """Return both ends as ISO 8601 texts in UTC, to the millisecond."""
-        return datetime_literal(self.start), datetime_literal(self.end)
+        """Return from when and before when records are read, as ISO 8601 texts in UTC, to the millisecond."""
+        return datetime_literal(self.start - self.lookback), datetime_literal(self.end)
 
     def partition_name(self) -> str:
         """Return the name of the folder: both ends, so that no other run writes there, be it of the same start."""

@@ -1,24 +1,34 @@
-"""The fields of an Airflow connection of type ``salesforce_export``, checked and typed."""
+"""An Airflow connection to Salesforce, checked and typed."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowNotFoundException, BaseHook
 
+from airflow_provider_salesforce_export.environment import connection_setting
 from airflow_provider_salesforce_export.exceptions import ConfigurationError
-from airflow_provider_salesforce_export.salesforce.domains import login_url
+from airflow_provider_salesforce_export.hooks import fields
+from airflow_provider_salesforce_export.hooks.salesforce_provider import PROVIDER_CONN_TYPE, provider_fields
+from airflow_provider_salesforce_export.salesforce.domains import is_my_domain, login_url
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
-    from airflow_provider_salesforce_export.salesforce.oauth import Grant
+    from airflow_provider_salesforce_export.salesforce.grants import Grant, JwtBearerGrant
+    from airflow_provider_salesforce_export.salesforce.oauth import TokenEndpoint
 
+DEFAULT_CONN_ID = "salesforce_export_default"
 DEFAULT_AUTH_TIMEOUT = 10.0
 DEFAULT_TIMEOUT = 120.0
-GRANT_TYPES = ("refresh_token", "password")
+DEFAULT_SCOPES = ("api", "refresh_token")
+GRANT_TYPES = ("refresh_token", "jwt_bearer", "client_credentials", "password")
+
+_SYNONYMS = {
+    "authorization_code": "refresh_token",  # the login that stores the refresh token
+    "urn:ietf:params:oauth:grant-type:jwt-bearer": "jwt_bearer",
+}
 
 
 def find_connection(conn_id: str, conn_type: str) -> Connection:
@@ -44,25 +54,32 @@ class ConnectionSettings:
     """
     What a connection says, with its defaults filled in.
 
-    :param login_url: The login host.
+    :param login_url: The login host that issues tokens.
+    :param login_page_url: The login host that users see; the same but for old environment settings.
     :param client_id: The consumer key.
-    :param client_secret: The consumer secret.
+    :param client_secret: The consumer secret; empty where the grant needs none.
     :param account_id: Under which account the key is kept; the consumer key by default.
     :param owner: Under which owner the key is kept; the login host by default.
     :param grant_type: How tokens are obtained.
     :param mongo_conn_id: The Airflow connection of the MongoDB that keeps the keys.
     :param key_database: Its database; None for that of the MongoDB connection.
     :param key_collection: Its collection; None for the default.
+    :param key_encryption_keys: What the token is encrypted with there, newest first; empty for Airflow's configuration.
     :param api_version: Such as ``62.0``; None for the default.
+    :param redirect_uri: Where a login in the browser comes back to; None where the connection does not say.
+    :param scopes: What a login in the browser asks for.
     :param auth_timeout: Seconds to wait for the token endpoint.
     :param timeout: Seconds to wait for a reply to a query.
     :param proxies: As for requests.
-    :param username: For the password grant.
+    :param username: For the password and the JWT bearer grant.
     :param user_password: For the password grant.
     :param security_token: For the password grant.
+    :param private_key: For the JWT bearer grant.
+    :param private_key_file_path: The same as a file.
     """
 
     login_url: str
+    login_page_url: str
     client_id: str
     client_secret: str = field(repr=False)
     account_id: str
@@ -71,35 +88,69 @@ class ConnectionSettings:
     mongo_conn_id: str = "mongo_default"
     key_database: str | None = None
     key_collection: str | None = None
+    key_encryption_keys: tuple[str, ...] = field(default=(), repr=False)
     api_version: str | None = None
+    redirect_uri: str | None = None
+    scopes: tuple[str, ...] = DEFAULT_SCOPES
     auth_timeout: float = DEFAULT_AUTH_TIMEOUT
     timeout: float = DEFAULT_TIMEOUT
     proxies: dict[str, str] | None = field(default=None, repr=False)
     username: str = ""
     user_password: str = field(default="", repr=False)
     security_token: str = field(default="", repr=False)
+    private_key: str = field(default="", repr=False)
+    private_key_file_path: str = ""
+
+    @classmethod
+    def of(cls, conn_id: str) -> ConnectionSettings:
+        """
+        Read the Airflow connection of an id; where there is none of the default id, the environment alone may do.
+
+        :param conn_id: The id.
+        :raises ConfigurationError: There is no such connection, or a field of it is missing or wrong.
+        """
+        try:
+            connection = find_connection(conn_id, "salesforce_export")
+        except ConfigurationError:
+            if conn_id != DEFAULT_CONN_ID or connection_setting("client_id") is None:
+                raise
+            return cls._read({}, "in the environment")
+        return cls.from_connection(connection)
 
     @classmethod
     def from_connection(cls, connection: Connection) -> ConnectionSettings:
         """
-        Read an Airflow connection. A blank field counts as unset.
+        Read an Airflow connection. A blank field counts as unset; below it stands the setting of the environment.
 
-        :param connection: The connection.
+        :param connection: The connection, of type ``salesforce_export`` or ``salesforce``.
         :raises ConfigurationError: A field is missing or not of its form; the message names it.
         """
-        extra = {name: value for name, value in connection.extra_dejson.items() if value not in (None, "")}
-        where = f"in the Airflow connection {connection.conn_id!r}"
-        if not connection.login or not connection.password:
+        if connection.conn_type == PROVIDER_CONN_TYPE:
+            values = provider_fields(connection)
+        else:
+            values = connection.extra_dejson | {
+                "host": connection.host,
+                "client_id": connection.login,
+                "client_secret": connection.password,
+            }
+        return cls._read(values, f"in the Airflow connection {connection.conn_id!r}")
+
+    @classmethod
+    def _read(cls, values: dict[str, Any], where: str) -> ConnectionSettings:
+        find = fields.finder(values, where)
+        grant_type = fields.choice(find("grant_type"), GRANT_TYPES, _SYNONYMS)
+        client_id = fields.text(find("client_id")).strip()
+        client_secret = fields.text(find("client_secret")).strip()
+        if not client_id or not (client_secret or grant_type == "jwt_bearer"):
+            missing = "consumer secret (password)" if client_id else "consumer key (login)"
             raise ConfigurationError(
-                f"The consumer key (login) and the consumer secret (password) are both needed {where}. They are those "
-                "of the external client app in Salesforce."
+                f"The {missing} is missing {where}. It is that of the external client app in Salesforce; "
+                "SALESFORCE_CLIENT_ID and SALESFORCE_SECRET_ID in the environment stand in for blank fields."
             )
-        grant_type = extra.get("grant_type", cls.grant_type)
-        if grant_type not in GRANT_TYPES:
-            raise ConfigurationError(f"grant_type {grant_type!r} {where} is not one of {', '.join(GRANT_TYPES)}.")
-        url = login_url(connection.host)
+        url = login_url(fields.text(find("host")))
+        page_url = url if values.get("host") else fields.text(find("authorize_host"), url)
         optional = {
-            name: str(extra[name])
+            name: fields.text(find(name))
             for name in (
                 "mongo_conn_id",
                 "key_database",
@@ -107,66 +158,80 @@ class ConnectionSettings:
                 "username",
                 "user_password",
                 "security_token",
+                "private_key",
+                "private_key_file_path",
             )
-            if name in extra
+            if find(name)
         }
         return cls(
             login_url=url,
-            client_id=connection.login,
-            client_secret=connection.password,
-            account_id=str(extra.get("account_id", connection.login)),
-            owner=str(extra.get("owner", url.partition("://")[2])),
+            login_page_url=page_url,
+            client_id=client_id,
+            client_secret=client_secret,
+            account_id=fields.text(find("account_id"), client_id),
+            owner=fields.text(find("owner"), url.partition("://")[2]),
             grant_type=grant_type,
-            api_version=_api_version(extra.get("api_version"), where),
-            auth_timeout=_seconds("auth_timeout", extra.get("auth_timeout", cls.auth_timeout), where),
-            timeout=_seconds("timeout", extra.get("timeout", cls.timeout), where),
-            proxies=_proxies(extra.get("proxies"), where),
+            key_encryption_keys=fields.keys(find("key_encryption_keys")),
+            api_version=fields.api_version(find("api_version")),
+            redirect_uri=fields.redirect_uri(find("redirect_uri")),
+            scopes=fields.scopes(find("scopes"), cls.scopes),
+            auth_timeout=fields.seconds(find("auth_timeout"), cls.auth_timeout),
+            timeout=fields.seconds(find("timeout"), cls.timeout),
+            proxies=fields.proxies(find("proxies")),
             **optional,
         )
+
+    def token_endpoint(self) -> TokenEndpoint:
+        """Return the token endpoint of the login host."""
+        from airflow_provider_salesforce_export.salesforce.oauth import TokenEndpoint
+
+        return TokenEndpoint(self.login_url, self.client_id, self.client_secret, self.auth_timeout, self.proxies)
 
     def grant(self) -> Grant:
         """
         Return the grant that the connection asks for.
 
-        :raises ConfigurationError: A field that the grant needs is missing.
+        :raises ConfigurationError: A field that the grant needs is missing or wrong.
         """
-        from airflow_provider_salesforce_export.salesforce.oauth import PasswordGrant, RefreshTokenGrant
+        from airflow_provider_salesforce_export.salesforce import grants
 
-        if self.grant_type == "refresh_token":
-            return RefreshTokenGrant()
-        if not self.username or not self.user_password:
+        if self.grant_type == "jwt_bearer":
+            return self._jwt_bearer_grant()
+        if self.grant_type == "client_credentials":
+            if not is_my_domain(self.login_url):
+                raise ConfigurationError(
+                    f"grant_type 'client_credentials' does not work at {self.login_url}: write your My Domain name, "
+                    "such as 'acme', as the host of the Airflow connection."
+                )
+            return grants.ClientCredentialsGrant()
+        if self.grant_type == "password":
+            self._need("username", "user_password")
+            return grants.PasswordGrant(self.username, self.user_password, self.security_token)
+        return grants.RefreshTokenGrant()
+
+    def encryption_secret(self) -> str:
+        """
+        Return the secret that the key for stored tokens is derived from, where no keys are set.
+
+        :raises ConfigurationError: It is a private key that cannot be read.
+        """
+        from airflow_provider_salesforce_export.salesforce.private_key import private_key_text
+
+        return self.client_secret or private_key_text(self._jwt_bearer_grant().private_key)
+
+    def _jwt_bearer_grant(self) -> JwtBearerGrant:
+        from airflow_provider_salesforce_export.salesforce.grants import JwtBearerGrant
+        from airflow_provider_salesforce_export.salesforce.private_key import parse_private_key, read_private_key
+
+        if self.private_key_file_path:
+            self._need("username")
+            return JwtBearerGrant(self.username, read_private_key(self.private_key_file_path))
+        self._need("username", "private_key")
+        return JwtBearerGrant(self.username, parse_private_key(self.private_key))
+
+    def _need(self, *names: str) -> None:
+        missing = [name for name in names if not getattr(self, name)]
+        if missing:
             raise ConfigurationError(
-                "grant_type 'password' needs the extras username and user_password of the Airflow connection."
+                f"grant_type {self.grant_type!r} needs {' and '.join(missing)} in the extras of the Airflow connection."
             )
-        return PasswordGrant(self.username, self.user_password, self.security_token)
-
-
-def _api_version(value: Any, where: str) -> str | None:
-    if value is None:
-        return None
-    version = str(value).lower().removeprefix("v")
-    number, _, fraction = version.partition(".")
-    if not number.isdigit() or fraction not in ("", "0"):
-        raise ConfigurationError(f"api_version {value!r} {where} is not a version such as '62.0'.")
-    return f"{number}.0"
-
-
-def _seconds(name: str, value: Any, where: str) -> float:
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = 0.0
-    if not seconds > 0:
-        raise ConfigurationError(f"{name} {value!r} {where} is not a number of seconds above 0.")
-    return seconds
-
-
-def _proxies(value: Any, where: str) -> dict[str, str] | None:
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except json.JSONDecodeError:
-            value = "not JSON"
-    if value is None or isinstance(value, dict):
-        return value
-    raise ConfigurationError(f'proxies {where} is not an object such as {{"https": "http://proxy:3128"}}.')

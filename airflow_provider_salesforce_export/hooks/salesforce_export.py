@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -9,16 +10,21 @@ from typing import TYPE_CHECKING
 from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError, SalesforceExportError
-from airflow_provider_salesforce_export.hooks.connection import ConnectionSettings, find_connection
+from airflow_provider_salesforce_export.hooks import fields
+from airflow_provider_salesforce_export.hooks.connection import DEFAULT_CONN_ID, ConnectionSettings, find_connection
+from airflow_provider_salesforce_export.hooks.fields import Field
 
 if TYPE_CHECKING:
-    from airflow_provider_salesforce_export.key_collection.collection import Account, KeyCollection
-    from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
+    from airflow_provider_salesforce_export.key_collection.collection import KeyCollection
+    from airflow_provider_salesforce_export.key_collection.encryption import KeyEncryption
+    from airflow_provider_salesforce_export.key_collection.key import Account
+    from airflow_provider_salesforce_export.salesforce.client import Record, SalesforceClient
 
 DEFAULT_POOL_SIZE = 10
 """Enough for the COUNTs that are asked in parallel when ranges are planned."""
 
 _MONGO_TIMEOUT = 5_000  # milliseconds to find a server; the driver's own default lets a task hang for 30 seconds
+_MONGO_REPLY_TIMEOUT = 15_000  # longer than a write waits for its majority; the driver's own default is for ever
 
 
 class SalesforceExportHook(BaseHook):
@@ -28,17 +34,25 @@ class SalesforceExportHook(BaseHook):
     Nothing is read or opened before it is needed; leaving its ``with`` block closes what was. See the README for the
     fields of the connection.
 
-    :param salesforce_conn_id: An Airflow connection of type ``salesforce_export``.
+    :param salesforce_conn_id: An Airflow connection of type ``salesforce_export``, or of Airflow's own ``salesforce``.
     :param pool_size: How many HTTP connections are kept open: as many as threads share the client.
+    :param api_quota_limit: The share of the org's API quota above which the client makes no call; None for no limit.
     """
 
     conn_name_attr = "salesforce_conn_id"
-    default_conn_name = "salesforce_export_default"
+    default_conn_name = DEFAULT_CONN_ID
     conn_type = "salesforce_export"
     hook_name = "Salesforce Export"
 
-    def __init__(self, salesforce_conn_id: str = default_conn_name, *, pool_size: int = DEFAULT_POOL_SIZE) -> None:
+    def __init__(
+        self,
+        salesforce_conn_id: str = default_conn_name,
+        *,
+        pool_size: int = DEFAULT_POOL_SIZE,
+        api_quota_limit: float | None = None,
+    ) -> None:
         super().__init__()
+        self.api_quota_limit = api_quota_limit
         self.salesforce_conn_id = salesforce_conn_id
         self.pool_size = pool_size
         self._opened = ExitStack()
@@ -62,18 +76,22 @@ class SalesforceExportHook(BaseHook):
 
         :raises ConfigurationError: A field of it is missing or wrong.
         """
-        return ConnectionSettings.from_connection(find_connection(self.salesforce_conn_id, self.conn_type))
+        return ConnectionSettings.of(self.salesforce_conn_id)
 
     @cached_property
     def account(self) -> Account:
         """Return whose key this connection uses."""
-        from airflow_provider_salesforce_export.key_collection.collection import Account
+        from airflow_provider_salesforce_export.key_collection.key import Account
 
         return Account(self.settings.account_id, self.settings.owner)
 
     @cached_property
     def keys(self) -> KeyCollection:
-        """Return the key collection."""
+        """
+        Return the key collection.
+
+        :raises ConfigurationError: The MongoDB connection is missing or wrong, or an encryption key is.
+        """
         from airflow.exceptions import AirflowConfigException
         from airflow.providers.mongo.hooks.mongo import MongoHook
         from pymongo.errors import PyMongoError
@@ -89,12 +107,26 @@ class SalesforceExportHook(BaseHook):
         try:
             mongo = MongoHook(conn_id)
             mongo.extras.setdefault("serverSelectionTimeoutMS", _MONGO_TIMEOUT)
+            mongo.extras.setdefault("socketTimeoutMS", _MONGO_REPLY_TIMEOUT)
             self._opened.callback(mongo.get_conn().close)
         except (AirflowConfigException, PyMongoError, ValueError) as error:
             raise ConfigurationError(f"The Airflow connection {conn_id!r} names no MongoDB: {error}") from None
         database = self.settings.key_database or mongo.connection.schema or DEFAULT_DATABASE
         collection = self.settings.key_collection or DEFAULT_COLLECTION
-        return KeyCollection(mongo.get_collection(collection, database))
+        return KeyCollection(mongo.get_collection(collection, database), self._key_encryption())
+
+    def _key_encryption(self) -> KeyEncryption:
+        from airflow.providers.common.compat.sdk import conf
+        from airflow.sdk.log import mask_secret
+
+        from airflow_provider_salesforce_export.key_collection.encryption import DERIVED, KeyEncryption
+
+        configured = conf.get("salesforce_export", "key_encryption_keys", fallback="")
+        in_configuration = Field("key_encryption_keys", configured or "", "in [salesforce_export]")
+        keys = self.settings.key_encryption_keys or fields.keys(in_configuration)
+        for key in keys:
+            mask_secret(key.removeprefix(DERIVED))  # Airflow masks by names of fields, and does not know this one
+        return KeyEncryption(keys, self.settings.encryption_secret())
 
     @cached_property
     def client(self) -> SalesforceClient:
@@ -105,22 +137,15 @@ class SalesforceExportHook(BaseHook):
         """
         from airflow_provider_salesforce_export.key_collection.stored_token import StoredToken
         from airflow_provider_salesforce_export.salesforce.client import DEFAULT_API_VERSION, SalesforceClient
-        from airflow_provider_salesforce_export.salesforce.oauth import TokenEndpoint
 
         settings = self.settings
-        endpoint = TokenEndpoint(
-            settings.login_url,
-            settings.client_id,
-            settings.client_secret,
-            settings.auth_timeout,
-            settings.proxies,
-        )
         client = SalesforceClient(
-            StoredToken(self.keys, self.account, endpoint, settings.grant()),
+            StoredToken(self.keys, self.account, settings.token_endpoint(), settings.grant()),
             api_version=settings.api_version or DEFAULT_API_VERSION,
             timeout=(settings.auth_timeout, settings.timeout),
             proxies=settings.proxies,
             pool_size=self.pool_size,
+            api_quota_limit=self.api_quota_limit,
         )
         self._opened.callback(client.close)
         return client
@@ -128,6 +153,79 @@ class SalesforceExportHook(BaseHook):
     def get_conn(self) -> SalesforceClient:
         """Return the client of the org: Airflow's name for :attr:`client`."""
         return self.client
+
+    def query(self, soql: str, *, include_deleted: bool = False) -> list[Record]:
+        """
+        Return the records of a query, without the ``attributes`` that Salesforce adds.
+
+        :param soql: The query.
+        :param include_deleted: Read the recycle bin too.
+        :raises SalesforceError: See :mod:`airflow_provider_salesforce_export.exceptions`; so for all that follow.
+        """
+        return list(self.query_all(soql, include_deleted=include_deleted))
+
+    def query_all(self, soql: str, *, include_deleted: bool = False) -> Iterator[Record]:
+        """
+        Yield the records of a query of any size, as :meth:`query` returns them; one batch of them is in memory.
+
+        :param soql: The query.
+        :param include_deleted: Read the recycle bin too.
+        """
+        from airflow_provider_salesforce_export.export.formats import drop_attributes
+
+        for batch in self.client.query(soql, include_deleted=include_deleted):
+            for record in batch:
+                drop_attributes(record)
+                yield record
+
+    def count(self, soql: str, *, include_deleted: bool = False) -> int:
+        """
+        Return how many records there are.
+
+        :param soql: ``SELECT COUNT() FROM ...``
+        :param include_deleted: Count the recycle bin too.
+        """
+        return self.client.count(soql, include_deleted=include_deleted)
+
+    def describe(self, sobject: str) -> Record:
+        """
+        Return Salesforce's description of an sObject.
+
+        :param sobject: Its API name.
+        """
+        return self.client.describe(sobject)
+
+    def limits(self) -> Record:
+        """Return the org's limits by name, each with Max and Remaining."""
+        return self.client.limits()
+
+    def create(self, sobject: str, values: Record) -> str:
+        """
+        Create a record, and return its Id.
+
+        :param sobject: The API name of the sObject.
+        :param values: By field name.
+        """
+        return self.client.create(sobject, values)
+
+    def update(self, sobject: str, record_id: str, values: Record) -> None:
+        """
+        Change some fields of a record.
+
+        :param sobject: The API name of the sObject.
+        :param record_id: Its Id.
+        :param values: By field name; the others stay as they are.
+        """
+        self.client.update(sobject, record_id, values)
+
+    def delete(self, sobject: str, record_id: str) -> None:
+        """
+        Put a record into the recycle bin.
+
+        :param sobject: The API name of the sObject.
+        :param record_id: Its Id.
+        """
+        self.client.delete(sobject, record_id)
 
     def test_connection(self) -> tuple[bool, str]:
         """
@@ -137,11 +235,15 @@ class SalesforceExportHook(BaseHook):
         """
         try:
             with self:
+                grant = self.settings.grant()
+                if not grant.needs_key:
+                    # The stored token may still work, and would hide that a field of the connection is wrong.
+                    self.settings.token_endpoint().fetch(grant, None)
                 user = self.client.user_info()
                 quota = self.client.limits()["DailyApiRequests"]
                 return True, (
                     f"Connected to {self.client.instance_url} (org {user['organization_id']}) as "
-                    f"{user['preferred_username']}, API version {self.client.api_version}, "
+                    f"{user['preferred_username']} by grant {grant.name}, API version {self.client.api_version}, "
                     f"{quota['Remaining']} of {quota['Max']} API calls left today."
                 )
         except SalesforceExportError as error:

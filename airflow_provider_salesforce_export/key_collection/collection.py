@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from pymongo import ReturnDocument
-from pymongo.errors import ConnectionFailure, DuplicateKeyError, OperationFailure, PyMongoError
+from pymongo import ReadPreference
+from pymongo.errors import OperationFailure
 from pymongo.write_concern import WriteConcern
 
-from airflow_provider_salesforce_export.exceptions import KeyCollectionError, KeyCollectionUnavailableError
+from airflow_provider_salesforce_export.exceptions import KeyCollectionError, KeyDecryptionError
+from airflow_provider_salesforce_export.key_collection.encryption import InvalidToken, KeyEncryption
+from airflow_provider_salesforce_export.key_collection.key import (
+    PLACEHOLDER_VERSION,
+    Account,
+    Key,
+    KeyStatus,
+    unchanged,
+    version_of,
+)
+from airflow_provider_salesforce_export.key_collection.lease import IS_FREE, Lease
+from airflow_provider_salesforce_export.key_collection.mongo_errors import mongo_errors, said
 
 if TYPE_CHECKING:
     from pymongo.collection import Collection
 
-    from airflow_provider_salesforce_export.salesforce.oauth import Token
+    from airflow_provider_salesforce_export.salesforce.grants import Token
 
 log = logging.getLogger(__name__)
 
@@ -25,47 +35,42 @@ DEFAULT_DATABASE = "salesforce_export"
 DEFAULT_COLLECTION = "integrations.salesforce.key"
 
 _WRITE_TIMEOUT = 10_000  # milliseconds to wait for a majority of the replica set
+_DIGITS_OF_MILLISECONDS = 13  # from 2001 to 2286
 
 
 @dataclass(frozen=True)
-class Account:
+class Rotation:
     """
-    Whose key it is.
+    What became of the tokens when their encryption was changed to the newest key.
 
-    :param account_id: Which app or tenant: the consumer key unless the connection says otherwise.
-    :param owner: Which org: the login host unless the connection says otherwise.
-    """
-
-    account_id: str
-    owner: str
-
-
-@dataclass(frozen=True)
-class Key:
-    """
-    A stored token.
-
-    :param account: Whose it is.
-    :param token: The reply of the token endpoint as Salesforce sent it.
-    :param version: How often it has been saved; 0 where another program wrote it.
-    :param invalidated: Salesforce has refused it for good: somebody must log in.
+    :param rotated: Whose are under it now.
+    :param busy: Whose were being renewed meanwhile: rotate once more.
+    :param unreadable: Whose are encrypted under another key, or are no tokens.
     """
 
-    account: Account
-    token: Token = field(repr=False)
-    version: int = 0
-    invalidated: bool = False
+    rotated: list[Account]
+    busy: list[Account]
+    unreadable: list[Account]
 
 
 class KeyCollection:
     """
     The keys in a MongoDB collection.
 
+    All methods raise KeyCollectionUnavailableError where MongoDB does not answer, and KeyCollectionError where it
+    refuses.
+
     :param collection: The collection. Each write waits until a majority of the replica set has it.
+    :param encryption: How tokens are stored.
     """
 
-    def __init__(self, collection: Collection[dict[str, Any]]) -> None:
-        self._collection = collection.with_options(write_concern=WriteConcern("majority", wtimeout=_WRITE_TIMEOUT))
+    def __init__(self, collection: Collection[dict[str, Any]], encryption: KeyEncryption) -> None:
+        self._collection = collection.with_options(
+            codec_options=collection.codec_options.with_options(tz_aware=True),
+            read_preference=ReadPreference.PRIMARY,  # a secondary may still have the token that was just refused
+            write_concern=WriteConcern("majority", wtimeout=_WRITE_TIMEOUT),
+        )
+        self._encryption = encryption
 
     @property
     def name(self) -> str:
@@ -77,65 +82,78 @@ class KeyCollection:
         Return the key of an account, or None.
 
         :param account: Whose key.
-        :raises KeyCollectionError: The document holds no token, or MongoDB refused.
-        :raises KeyCollectionUnavailableError: MongoDB does not answer.
+        :raises KeyDecryptionError: The token is encrypted under another key.
+        :raises KeyCollectionError: The document holds something that is not a token.
         """
-        with _mongo_errors():
-            document = self._collection.find_one(_identity(account))
+        document = self._document(account)
         return self._key(account, document) if document else None
 
-    def save(self, account: Account, token: Token, *, replacing: Key | None) -> Key:
+    def find_or_create(self, account: Account) -> Key:
         """
-        Store a token, unless somebody else has stored one meanwhile. Other fields of the document are kept.
+        Return the key of an account; where there is none, store one without a token, on which a lease can be taken.
 
         :param account: Whose key.
-        :param token: The new token.
-        :param replacing: The key as it was read before; None where there was none.
-        :returns: The key as it is stored afterwards: the new one, or the one that somebody else has stored.
-        :raises KeyCollectionError: MongoDB refused.
-        :raises KeyCollectionUnavailableError: MongoDB does not answer.
+        :raises KeyDecryptionError: The token is encrypted under another key.
+        :raises KeyCollectionError: The document holds something that is not a token.
         """
-        update = {
-            "$set": {
-                "token": token,
-                "token_invalidated": False,
-                "version": replacing.version + 1 if replacing else 1,
-            },
-            "$unset": {"last_error": ""},
-            "$currentDate": {"updated_at": True},
-        }
-        with _mongo_errors():
-            if replacing is None:
-                self._make_unique()
-            try:
-                document = self._collection.find_one_and_update(
-                    _identity(account) | _holding(replacing),
-                    update,
-                    upsert=replacing is None,
-                    return_document=ReturnDocument.AFTER,
-                )
-            except DuplicateKeyError:
-                document = None
-            document = document or self._collection.find_one(_identity(account))
-        if document is None:
-            raise KeyCollectionError(f"The key of account {account.account_id} was deleted while it was renewed.")
-        return self._key(account, document)
+        while (key := self.find(account)) is None:
+            self._make_unique()
+            placeholder = {"$setOnInsert": {"version": PLACEHOLDER_VERSION}}
+            with mongo_errors():
+                self._collection.update_one(_identity(account), placeholder, upsert=True)
+        return key
 
-    def invalidate(self, key: Key, reason: str) -> None:
+    def status(self, account: Account) -> KeyStatus:
         """
-        Mark a key as refused for good, unless somebody has stored another one meanwhile.
+        Return what may be shown of a key, without secrets.
+
+        :param account: Whose key.
+        """
+        document = self._document(account)
+        if document is None:
+            return KeyStatus("never")
+        try:
+            key = self._key(account, document)
+        except KeyCollectionError as error:
+            return KeyStatus("needs_login", _date(document.get("updated_at")), last_error=str(error))
+        token = key.token or {}
+        return KeyStatus(
+            "needs_login" if key.invalidated else "connected" if key.token else "never",
+            _date(document.get("updated_at")),
+            _issued_at(token.get("issued_at")),
+            token.get("instance_url"),
+            key.last_error,
+        )
+
+    def save(self, account: Account, token: Token) -> None:
+        """
+        Store the token of a login, in place of whatever is there. Other fields of the document are kept.
+
+        A renewal that is under way ends without effect.
+
+        :param account: Whose key.
+        :param token: The reply of the token endpoint.
+        """
+        self._make_unique()
+        saved = {
+            "token": {"$literal": self._encryption.encrypt(token)},
+            "token_invalidated": False,
+            "version": {"$cond": [{"$in": [{"$type": "$version"}, ["int", "long"]]}, {"$add": ["$version", 1]}, 1]},
+            "updated_at": "$$NOW",
+        }
+        with mongo_errors():
+            self._collection.update_one(
+                _identity(account), [{"$set": saved}, {"$unset": ["lease", "last_error"]}], upsert=True
+            )
+
+    def lease(self, key: Key, seconds: float) -> Lease | None:
+        """
+        Take the lease on a key, or return None where another worker has it or the key has changed.
 
         :param key: The key as it was read.
-        :param reason: Why, for people who look at the document.
+        :param seconds: After how long others may take it.
         """
-        with _mongo_errors():
-            self._collection.update_one(
-                _identity(key.account) | _holding(key),
-                {
-                    "$set": {"token_invalidated": True, "last_error": reason},
-                    "$currentDate": {"updated_at": True},
-                },
-            )
+        return Lease.take(self._collection, self._encryption, key, seconds)
 
     def delete(self, account: Account) -> bool:
         """
@@ -144,7 +162,7 @@ class KeyCollection:
         :param account: Whose key.
         :returns: Whether there was one.
         """
-        with _mongo_errors():
+        with mongo_errors():
             return self._collection.delete_one(_identity(account)).deleted_count == 1
 
     def delete_invalidated(self, key: Key) -> None:
@@ -153,54 +171,78 @@ class KeyCollection:
 
         :param key: The key as it was read.
         """
-        with _mongo_errors():
-            self._collection.delete_one(_identity(key.account) | _holding(key) | {"token_invalidated": True})
+        with mongo_errors():
+            self._collection.delete_one(key.unchanged | {"token_invalidated": True})
+
+    def rotate(self) -> Rotation:
+        """Encrypt all tokens of the collection anew, under the newest key."""
+        rotation = Rotation([], [], [])
+        with mongo_errors():
+            for document in list(self._collection.find({"token": {"$exists": True}})):
+                account = Account(document.get("account_id", ""), document.get("owner", ""))
+                try:
+                    token = self._token(account, document["token"])
+                except KeyCollectionError:
+                    rotation.unreadable.append(account)
+                    continue
+                changed = self._collection.update_one(
+                    unchanged(document) | IS_FREE,
+                    {"$set": {"token": self._encryption.encrypt(token), "version": version_of(document) + 1}},
+                )
+                (rotation.rotated if changed.matched_count else rotation.busy).append(account)
+        return rotation
 
     def _make_unique(self) -> None:
-        try:
-            self._collection.create_index([("account_id", 1), ("owner", 1)], unique=True)
-        except OperationFailure as error:
-            # Another program's index or documents, or no right to make one: a login matters more.
-            log.warning("%s has no unique index on account_id and owner: %s", self.name, _said(error))
+        with mongo_errors():
+            try:
+                self._collection.create_index([("account_id", 1), ("owner", 1)], unique=True)
+            except OperationFailure as error:
+                # Another program's index or documents, or no right to make one: a login matters more.
+                log.warning("%s has no unique index on account_id and owner: %s", self.name, said(error))
+
+    def _document(self, account: Account) -> dict[str, Any] | None:
+        with mongo_errors():
+            return self._collection.find_one(_identity(account))
 
     def _key(self, account: Account, document: dict[str, Any]) -> Key:
-        token = document.get("token")
-        if not isinstance(token, dict) or not token.get("access_token") or not token.get("instance_url"):
+        invalidated = document.get("token_invalidated") is True
+        return Key(
+            account,
+            None if invalidated or "token" not in document else self._token(account, document["token"]),
+            version_of(document),
+            invalidated,
+            str(document.get("last_error") or ""),
+            unchanged(document),
+        )
+
+    def _token(self, account: Account, stored: Any) -> Token:
+        where = f"of account {account.account_id} (owner {account.owner}) in {self.name}"
+        if not isinstance(stored, dict) or not stored.get("access_token") or not stored.get("instance_url"):
             raise KeyCollectionError(
-                f"The document of account {account.account_id} (owner {account.owner}) in {self.name} holds no token "
-                "with access_token and instance_url: delete it and log in again."
+                f"The document {where} holds no token with access_token and instance_url: delete it and log in again."
             )
-        version = document.get("version")
-        return Key(account, token, version if isinstance(version, int) else 0, bool(document.get("token_invalidated")))
+        try:
+            return self._encryption.decrypt(stored)
+        except InvalidToken:
+            raise KeyDecryptionError(
+                f"The Salesforce token {where} is encrypted under a key that is not set here; nothing was changed. An "
+                "Airflow admin mends it: where key_encryption_keys was changed, put the old key back behind the new "
+                "one. Where none is set, the key comes from the consumer secret: after a change of that, log in to "
+                "Salesforce again (delete the document first), or set key_encryption_keys to a new key and, behind it, "
+                "'secret:' with the old consumer secret."
+            ) from None
 
 
 def _identity(account: Account) -> dict[str, Any]:
     return {"account_id": account.account_id, "owner": account.owner}
 
 
-def _holding(key: Key | None) -> dict[str, Any]:
-    """Return the condition that a document still holds the token that was read; None: that it holds none."""
-    return {"token.access_token": key.token["access_token"] if key else {"$exists": False}}
+def _date(value: Any) -> datetime | None:
+    return value if isinstance(value, datetime) else None
 
 
-def _said(error: PyMongoError) -> str:
-    """Return MongoDB's message alone: its details may quote a document, and with it a token."""
-    details = error.details if isinstance(error, OperationFailure) else None
-    return str(details.get("errmsg", "")) if details else type(error).__name__
-
-
-@contextmanager
-def _mongo_errors() -> Iterator[None]:
-    try:
-        yield
-    except ConnectionFailure as error:
-        cause = str(error).partition(" (configured timeouts:")[0]
-        raise KeyCollectionUnavailableError(
-            f"MongoDB, which keeps the Salesforce keys, does not answer: {cause}. "
-            "Check the MongoDB connection of Airflow (mongo_conn_id), or ask who runs that MongoDB."
-        ) from None
-    except PyMongoError as error:
-        raise KeyCollectionError(
-            f"MongoDB refused an operation on the Salesforce keys: {_said(error)}. Check user and rights in the "
-            "MongoDB connection of Airflow (mongo_conn_id)."
-        ) from None
+def _issued_at(value: Any) -> datetime | None:
+    """Return the time that Salesforce sends as milliseconds in a text."""
+    if not isinstance(value, str) or not value.isdecimal() or len(value) != _DIGITS_OF_MILLISECONDS:
+        return None
+    return datetime.fromtimestamp(int(value) / 1000, timezone.utc)

@@ -1,16 +1,31 @@
-"""A token that all workers share: taken from the key collection, renewed and saved when the org refuses it."""
+"""A token that all workers share: taken from the key collection; renewed, by one of them, when the org refuses it."""
 
 from __future__ import annotations
 
+import logging
+import random
 import threading
+import time
 from typing import TYPE_CHECKING
 
-from airflow_provider_salesforce_export.exceptions import LoginRequiredError
+from airflow_provider_salesforce_export.exceptions import (
+    AuthenticationError,
+    KeyCollectionError,
+    LoginRequiredError,
+    SalesforceError,
+)
+from airflow_provider_salesforce_export.key_collection.encryption import redact
+from airflow_provider_salesforce_export.key_collection.lease import SAVE_SECONDS
 from airflow_provider_salesforce_export.salesforce.session import Renewal
 
 if TYPE_CHECKING:
-    from airflow_provider_salesforce_export.key_collection.collection import Account, Key, KeyCollection
-    from airflow_provider_salesforce_export.salesforce.oauth import Grant, Token, TokenEndpoint
+    from airflow_provider_salesforce_export.key_collection.collection import KeyCollection
+    from airflow_provider_salesforce_export.key_collection.key import Account, Key
+    from airflow_provider_salesforce_export.key_collection.lease import Lease
+    from airflow_provider_salesforce_export.salesforce.grants import Grant, Token
+    from airflow_provider_salesforce_export.salesforce.oauth import TokenEndpoint
+
+log = logging.getLogger(__name__)
 
 
 class StoredToken:
@@ -28,6 +43,10 @@ class StoredToken:
         self._account = account
         self._endpoint = endpoint
         self._grant = grant
+        # The call takes as long as connecting and reading may, and the save may have to wait for MongoDB.
+        self._lease_seconds = 2 * endpoint.timeout + SAVE_SECONDS
+        # Long enough for a lease whose holder died, and the renewal by another worker after it.
+        self._patience = 2 * self._lease_seconds
         self._lock = threading.Lock()
         self._token: Token | None = None
 
@@ -40,8 +59,7 @@ class StoredToken:
         """
         with self._lock:
             if self._token is None:
-                key = self._find()
-                self._token = key.token if key else self._obtain(None)
+                self._token = self._other_than(None).token
             return self._token
 
     def renew(self, rejected: Token) -> Renewal:
@@ -50,37 +68,96 @@ class StoredToken:
 
         :param rejected: The token with which the org answered 401.
         :raises LoginRequiredError: The refresh token is refused too.
-        :raises KeyCollectionError: The key collection cannot be read or written.
+        :raises KeyCollectionError: The key collection cannot be read or written, or another worker has been renewing
+            the token for too long.
         """
         with self._lock:
-            key = self._find()
-            is_new = key is None or key.token["access_token"] == rejected["access_token"]
-            self._token = self._obtain(key) if key is None or is_new else key.token
-            return Renewal(self._token, is_new)
+            renewal = self._other_than(rejected["access_token"])
+            self._token = renewal.token
+            return renewal
 
-    def _find(self) -> Key | None:
+    def _other_than(self, rejected: str | None) -> Renewal:
+        deadline = time.monotonic() + self._patience
+        waited = False
+        while True:
+            key = self._find(waited=waited)
+            if key.token is not None and key.token["access_token"] != rejected:
+                return Renewal(key.token, is_new=False)
+            lease = self._keys.lease(key, self._lease_seconds)
+            if lease and (token := self._obtain(lease)):
+                return Renewal(token, is_new=True)
+            if time.monotonic() > deadline:
+                raise KeyCollectionError(
+                    f"{self._describe()} has been renewed by other workers, without success, for the "
+                    f"{self._patience:.0f} s that this one waited. The logs of the others say why; trying again later "
+                    "may help."
+                )
+            if not waited:
+                log.info("Another worker renews the Salesforce token: waiting for it.")
+            waited = True
+            time.sleep(random.uniform(0.1, 0.5))  # at random, so that the others do not all ask at once
+
+    def _find(self, *, waited: bool) -> Key:
+        """
+        Return the key. A grant that needs no login has a new one made where there is none, or a dead one.
+
+        :param waited: Whether another worker has tried to renew it meanwhile.
+        """
         key = self._keys.find(self._account)
-        if key is None or not key.invalidated:
+        if key is None:
+            if self._grant.needs_key:
+                raise self._login_required("is not there")
+            return self._keys.find_or_create(self._account)
+        if not key.invalidated:
+            if key.token is None and self._grant.needs_key:
+                raise self._login_required("is not there")
             return key
+        if waited and not self._grant.needs_key:
+            raise AuthenticationError(f"{self._describe()} could not be obtained by another worker. {key.last_error}")
         self._keys.delete_invalidated(key)
         if self._grant.needs_key:
-            raise self._login_required("was refused by Salesforce for good, and has been deleted")
-        return None
+            raise self._login_required(f"was refused by Salesforce for good, and has been deleted ({key.last_error})")
+        return self._keys.find_or_create(self._account)
 
-    def _obtain(self, key: Key | None) -> Token:
-        if key is None and self._grant.needs_key:
-            raise self._login_required("is not there")
+    def _obtain(self, lease: Lease) -> Token | None:
+        """Call the token endpoint once and save what it sends; None where the lease had run out meanwhile."""
+        if lease.unfinished_since:
+            log.warning("A renewal of the Salesforce token, begun at %s, was never finished.", lease.unfinished_since)
         try:
-            token = self._endpoint.fetch(self._grant, key.token if key else None)
-        except LoginRequiredError as error:
-            if key is not None:
-                self._keys.invalidate(key, str(error))
+            token = self._endpoint.fetch(self._grant, lease.key.token)
+        except AuthenticationError as error:
+            # A login is kept where it may be good again; those who wait must not try a wrong password, one by one.
+            if self._grant.needs_key and not isinstance(error, LoginRequiredError):
+                lease.release(self._redact(str(error), lease), answered=True)
+                raise
+            refusal = self._explain(error, lease)
+            if lease.invalidate(str(refusal)):
+                raise refusal from None
+            return None
+        except SalesforceError as error:
+            lease.release(self._redact(str(error), lease), answered=False)
             raise
-        return self._keys.save(self._account, token, replacing=key).token
+        return token if lease.save(token) else None
+
+    def _explain(self, error: AuthenticationError, lease: Lease) -> AuthenticationError:
+        text = self._redact(str(error), lease)
+        if lease.unfinished_since:
+            text += (
+                f" A likely reason: a renewal that began at {lease.unfinished_since:%Y-%m-%d %H:%M:%S} UTC was never "
+                "finished (its worker died or was stopped before it had saved the new token, or Salesforce's reply was "
+                "lost). Where refresh tokens rotate, the stored one was dead from then on, and nobody has the new one."
+            )
+        return type(error)(text, error_code=error.error_code, status_code=error.status_code)
+
+    def _redact(self, text: str, lease: Lease) -> str:
+        return redact(text, {**(lease.key.token or {}), "client_secret": self._endpoint.client_secret})
 
     def _login_required(self, what: str) -> LoginRequiredError:
-        account = self._account
         return LoginRequiredError(
-            f"The Salesforce key of account {account.account_id} (owner {account.owner}) in {self._keys.name} {what}: "
-            "log in to Salesforce with this account, or use grant_type 'password'."
+            f"{self._describe()} {what}: log in to Salesforce ({self._endpoint.login_url}) with this account, or "
+            "choose a grant_type that needs no login."
         )
+
+    def _describe(self) -> str:
+        account = self._account
+        return f"The Salesforce key of account {account.account_id} (owner {account.owner}) in {self._keys.name}"

@@ -8,7 +8,7 @@ and checked after rendering. Rendering makes texts of numbers and flags, so thes
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError
 
@@ -88,3 +88,43 @@ def moment(name: str, value: object) -> datetime | None:
     if value.tzinfo is None:
         raise ConfigurationError(f"{name} has no time zone: write it with one, such as {value.isoformat()}Z for UTC.")
     return value
+
+
+def duration(name: str, value: object) -> timedelta:
+    """
+    Return a stretch of time.
+
+    :param name: The argument's name, for the message.
+    :param value: A timedelta, or seconds as a number or a text.
+    :raises ConfigurationError: Neither, or below zero.
+    """
+    try:
+        length = value if isinstance(value, timedelta) else timedelta(seconds=_number(value))
+    except (ValueError, OverflowError):
+        length = timedelta(-1)
+    if length < timedelta(0):
+        raise ConfigurationError(f"{name} must be a timedelta, or seconds of 0 or more, not {value!r}.")
+    return length
+
+
+def share(name: str, value: object) -> float:
+    """
+    Return a part of a whole.
+
+    :param name: The argument's name, for the message.
+    :param value: A number above 0 and up to 1, or such a text.
+    :raises ConfigurationError: Something else.
+    """
+    try:
+        part = _number(value)
+    except ValueError:
+        part = 0.0
+    if not 0 < part <= 1:
+        raise ConfigurationError(f"{name} must be a number above 0 and up to 1, not {value!r}.")
+    return part
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError
+    return float(value)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from airflow.providers.common.compat.sdk import conf
+
 from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
 from airflow_provider_salesforce_export.operators import arguments
-from airflow_provider_salesforce_export.operators.base import ExportOperatorBase
 from airflow_provider_salesforce_export.operators.errors import clear_errors
+from airflow_provider_salesforce_export.operators.planning import PlanningOperator
+from airflow_provider_salesforce_export.operators.waiting import waiting_for_quota
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -15,33 +18,38 @@ if TYPE_CHECKING:
 DEFAULT_MAX_PAGE_TASKS = 8
 
 
-class SalesforceExportCountOperator(ExportOperatorBase):
+class SalesforceExportCountOperator(PlanningOperator):
     """
     Count the rows, and plan the page tasks.
 
     Returns the work of each page task, for ``expand``; pushes what they share as XCom ``plan``.
 
-    :param max_page_tasks: The most page tasks. Where there are more pages, a task reads several.
-    :param kwargs: See :class:`ExportOperatorBase` for what is to be exported.
+    :param max_page_tasks: The most page tasks, within Airflow's ``[core] max_map_length``. Where there are more
+        pages, a task reads several.
+    :param kwargs: See :class:`PlanningOperator` for what is to be exported.
     """
 
     def __init__(self, *, max_page_tasks: int = DEFAULT_MAX_PAGE_TASKS, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.max_page_tasks = arguments.whole_number("max_page_tasks", max_page_tasks)
 
-    def execute(self, context: Context) -> list[dict[str, Any]]:
+    def resume(self, context: Context, event: dict[str, Any]) -> list[dict[str, Any]]:
         """
         Return ``[{"label": "pages 5-8 of 25", "segments": [...]}, ...]``; empty where there are no rows.
 
         :param context: The task's context.
+        :param event: See :meth:`PlanningOperator.resume`.
         """
-        with clear_errors(), SalesforceExportHook(self.salesforce_conn_id) as hook:
-            plan, folder = self.plan_export(context, hook.client, readers=self.max_page_tasks * self.concurrency)
-            api_calls = hook.client.usage.calls
-        shared = plan.to_dict() | {
-            "folder": str(folder),
-            "destination_conn_id": self.destination_conn_id,
-            "api_calls": api_calls,
-        }
+        api_quota_limit = self.argument("api_quota_limit")
+        hook = SalesforceExportHook(self.salesforce_conn_id, api_quota_limit=api_quota_limit)
+        with clear_errors(), hook, waiting_for_quota(self, hook, event):
+            tasks = min(self.max_page_tasks, conf.getint("core", "max_map_length"))
+            readers = tasks * self.concurrency
+            plan, folder = self.plan_export(context, hook.client, event["window"], readers=readers)
+            shared = plan.to_dict() | {
+                "folder": str(folder),
+                "destination_conn_id": self.destination_conn_id,
+                "api_calls": hook.client.usage.calls,
+            }
         context["ti"].xcom_push(key="plan", value=shared)
-        return plan.tasks(self.max_page_tasks)
+        return plan.tasks(tasks)

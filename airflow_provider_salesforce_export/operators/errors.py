@@ -6,18 +6,10 @@ import logging
 
 from airflow.providers.common.compat.sdk import AirflowFailException
 
-from airflow_provider_salesforce_export.exceptions import (
-    ApiVersionError,
-    AuthenticationError,
-    ConfigurationError,
-    QueryError,
-    SalesforceExportError,
-)
+from airflow_provider_salesforce_export.exceptions import SalesforceExportError
+from airflow_provider_salesforce_export.operators.retries import HAS_RETRY_POLICIES, HOPELESS
 
 log = logging.getLogger(__name__)
-
-HOPELESS = (ConfigurationError, AuthenticationError, QueryError, ApiVersionError)
-"""What another try cannot mend; repeated wrong logins may even lock the user."""
 
 
 class clear_errors:
@@ -33,6 +25,6 @@ class clear_errors:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, stack: object) -> None:
         if isinstance(error, SalesforceExportError):
             log.debug("The stack of the error that follows:", exc_info=error)
-            if isinstance(error, HOPELESS):
+            if isinstance(error, HOPELESS) and not HAS_RETRY_POLICIES:
                 raise AirflowFailException(str(error)) from None
             raise error.with_traceback(None) from None

@@ -2,39 +2,54 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.hooks.salesforce_export import DEFAULT_POOL_SIZE, SalesforceExportHook
-from airflow_provider_salesforce_export.operators.base import ExportOperatorBase
+from airflow_provider_salesforce_export.operators.base import open_folder
 from airflow_provider_salesforce_export.operators.errors import clear_errors
+from airflow_provider_salesforce_export.operators.planning import PlanningOperator
 from airflow_provider_salesforce_export.operators.publish import summary
+from airflow_provider_salesforce_export.operators.waiting import waiting_for_quota
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class SalesforceExportOperator(ExportOperatorBase):
+class SalesforceExportOperator(PlanningOperator):
     """
     Count, read the pages and publish, in one task with threads of its own: for small objects and busy schedulers.
 
     It takes the words of :class:`SalesforceExportTaskGroup`, and leaves the same files.
     """
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """
         Return the sums of the manifest and where it stands.
 
         :param context: The task's context.
+        :param event: See :meth:`PlanningOperator.resume`; the ``plan``, its ``segments`` and ``folder``, and the
+            ``pages`` that were written, where the task was deferred after planning.
         """
         from airflow_provider_salesforce_export.export.manifest import publish
         from airflow_provider_salesforce_export.export.page import export_segments
+        from airflow_provider_salesforce_export.export.plan import Plan
 
-        with (
-            clear_errors(),
-            SalesforceExportHook(self.salesforce_conn_id, pool_size=max(DEFAULT_POOL_SIZE, self.concurrency)) as hook,
-        ):
+        hook = SalesforceExportHook(
+            self.salesforce_conn_id,
+            pool_size=max(DEFAULT_POOL_SIZE, self.concurrency),
+            api_quota_limit=self.argument("api_quota_limit"),
+        )
+        attempt = context["ti"].try_number
+        with clear_errors(), hook, waiting_for_quota(self, hook, event):
             client = hook.client
-            plan, folder = self.plan_export(context, client, readers=self.concurrency)
-            attempt = context["ti"].try_number
-            pages = export_segments(client, plan, folder, threads=self.concurrency, attempt=attempt)
+            if "plan" not in event:
+                plan, folder = self.plan_export(context, client, event["window"], readers=self.concurrency)
+                segments = [asdict(segment) for segment in plan.segments]
+                event |= {"plan": plan.to_dict(), "segments": segments, "folder": str(folder), "pages": []}
+            plan = Plan.from_dict(event["plan"], event["segments"])
+            folder = open_folder(event["folder"], self.destination_conn_id)
+            pages = export_segments(
+                client, plan, folder, threads=self.concurrency, attempt=attempt, done=event["pages"]
+            )
             return summary(folder, publish(client, folder, plan, pages, api_calls=0, attempt=attempt))

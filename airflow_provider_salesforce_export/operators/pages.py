@@ -5,27 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
 from airflow_provider_salesforce_export.hooks.salesforce_export import DEFAULT_POOL_SIZE, SalesforceExportHook
-from airflow_provider_salesforce_export.operators.base import DEFAULT_CONCURRENCY, DEFAULT_CONN_ID, open_folder
+from airflow_provider_salesforce_export.operators import arguments
+from airflow_provider_salesforce_export.operators.base import (
+    DEFAULT_API_QUOTA_LIMIT,
+    DEFAULT_CONCURRENCY,
+    SalesforceOperator,
+    open_folder,
+)
 from airflow_provider_salesforce_export.operators.errors import clear_errors
+from airflow_provider_salesforce_export.operators.waiting import waiting_for_quota
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class SalesforceExportPagesOperator(BaseOperator):
+class SalesforceExportPagesOperator(SalesforceOperator):
     """
     Read the pages of one share of a plan, and write each to the destination.
 
     :param plan: The XCom ``plan`` of the count task.
     :param work: One entry of what the count task returns.
     :param concurrency: How many pages are read at once.
-    :param salesforce_conn_id: An Airflow connection of type ``salesforce_export``. Templated.
+    :param api_quota_limit: The share of the org's daily API quota above which the task waits, deferred. Templated.
+    :param kwargs: See :class:`SalesforceOperator`.
     """
 
-    template_fields: Sequence[str] = ("plan", "work", "salesforce_conn_id")
+    template_fields: Sequence[str] = ("plan", "work", "api_quota_limit", "salesforce_conn_id")
     ui_color = "#c5e4f9"
 
     def __init__(
@@ -34,14 +40,14 @@ class SalesforceExportPagesOperator(BaseOperator):
         plan: dict[str, Any],
         work: dict[str, Any],
         concurrency: int = DEFAULT_CONCURRENCY,
-        salesforce_conn_id: str = DEFAULT_CONN_ID,
+        api_quota_limit: float | str = DEFAULT_API_QUOTA_LIMIT,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.plan = plan
         self.work = work
         self.concurrency = concurrency
-        self.salesforce_conn_id = salesforce_conn_id
+        self.api_quota_limit = api_quota_limit
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -49,18 +55,30 @@ class SalesforceExportPagesOperator(BaseOperator):
 
         :param context: The task's context.
         """
+        return self.resume(context, {"pages": []})
+
+    def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """
+        Read the pages that are not yet read; return all of them, as :meth:`execute` does.
+
+        :param context: The task's context.
+        :param event: The ``pages`` that this task has written before it was deferred.
+        """
         from airflow_provider_salesforce_export.export.page import export_segments
         from airflow_provider_salesforce_export.export.plan import Plan
 
-        with (
-            clear_errors(),
-            SalesforceExportHook(self.salesforce_conn_id, pool_size=max(DEFAULT_POOL_SIZE, self.concurrency)) as hook,
-        ):
+        hook = SalesforceExportHook(
+            self.salesforce_conn_id,
+            pool_size=max(DEFAULT_POOL_SIZE, self.concurrency),
+            api_quota_limit=arguments.share("api_quota_limit", self.api_quota_limit),
+        )
+        with clear_errors(), hook, waiting_for_quota(self, hook, event):
             pages = export_segments(
                 hook.client,
                 Plan.from_dict(self.plan, self.work["segments"]),
                 open_folder(self.plan["folder"], self.plan["destination_conn_id"]),
                 threads=self.concurrency,
                 attempt=context["ti"].try_number,
+                done=event["pages"],
             )
             return {"run": self.plan["run"], "api_calls": hook.client.usage.calls, "pages": pages}

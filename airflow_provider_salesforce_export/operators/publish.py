@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
-
 from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
-from airflow_provider_salesforce_export.operators.base import DEFAULT_CONN_ID, open_folder
+from airflow_provider_salesforce_export.operators.base import SalesforceOperator, open_folder
 from airflow_provider_salesforce_export.operators.errors import clear_errors
+from airflow_provider_salesforce_export.operators.waiting import waiting_for_quota
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -18,13 +17,13 @@ if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.manifest import Manifest
 
 
-class SalesforceExportPublishOperator(BaseOperator):
+class SalesforceExportPublishOperator(SalesforceOperator):
     """
     Check that the pages cover the object exactly once, and write the manifest.
 
     :param plan: The XCom ``plan`` of the count task.
     :param results: What the page tasks returned.
-    :param salesforce_conn_id: An Airflow connection of type ``salesforce_export``. Templated.
+    :param kwargs: See :class:`SalesforceOperator`.
     """
 
     template_fields: Sequence[str] = ("plan", "results", "salesforce_conn_id")
@@ -35,19 +34,28 @@ class SalesforceExportPublishOperator(BaseOperator):
         *,
         plan: dict[str, Any],
         results: Sequence[dict[str, Any]],
-        salesforce_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.plan = plan
         self.results = results
-        self.salesforce_conn_id = salesforce_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
         Return the sums of the manifest and where it stands.
 
+        It heeds no limit of API calls but the org's own: a call or two finish what hundreds have read.
+
         :param context: The task's context.
+        """
+        return self.resume(context, {})
+
+    def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+        """
+        Publish, as :meth:`execute` does.
+
+        :param context: The task's context.
+        :param event: What waiting needs.
         """
         from airflow_provider_salesforce_export.export.manifest import publish
         from airflow_provider_salesforce_export.export.plan import Plan
@@ -55,7 +63,8 @@ class SalesforceExportPublishOperator(BaseOperator):
         # A slice of mapped results comes in one request, iteration in one for each; None where nothing was mapped.
         # Cleared and planned anew with fewer page tasks, Airflow still gives the results of those that are gone.
         results = [result for result in (self.results or [])[:] if result["run"] == self.plan["run"]]
-        with clear_errors(), SalesforceExportHook(self.salesforce_conn_id) as hook:
+        hook = SalesforceExportHook(self.salesforce_conn_id)
+        with clear_errors(), hook, waiting_for_quota(self, hook, event):
             folder = open_folder(self.plan["folder"], self.plan["destination_conn_id"])
             manifest = publish(
                 hook.client,

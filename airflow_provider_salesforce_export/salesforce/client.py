@@ -1,51 +1,21 @@
-"""One org over its REST API: a session that renews its token, queries, and the count of calls."""
+"""One org: queries, descriptions, and records to create, update and delete."""
 
 from __future__ import annotations
 
-import logging
-import re
-import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-import orjson
-import requests
-from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
-
-from airflow_provider_salesforce_export.exceptions import (
-    ApiVersionError,
-    IncompleteResponseError,
-    SalesforceError,
-)
-from airflow_provider_salesforce_export.salesforce.errors import error_of, incomplete
-from airflow_provider_salesforce_export.salesforce.session import SessionAuth
-from airflow_provider_salesforce_export.salesforce.transport import new_session, unreachable
+from airflow_provider_salesforce_export.exceptions import ApiVersionError, QueryError, SalesforceError
+from airflow_provider_salesforce_export.salesforce.errors import incomplete
+from airflow_provider_salesforce_export.salesforce.rest_api import RestApi
 
 if TYPE_CHECKING:
+    from airflow_provider_salesforce_export.salesforce.rest_api import ApiUsage
     from airflow_provider_salesforce_export.salesforce.session import TokenSource
-
-log = logging.getLogger(__name__)
 
 DEFAULT_API_VERSION = "62.0"
 Record = dict[str, Any]
-
-_API_USAGE = re.compile(r"api-usage=(\d+)/(\d+)")
-
-
-@dataclass
-class ApiUsage:
-    """
-    Calls made, and how much of the org's daily quota is used.
-
-    :param calls: Calls that this client made.
-    :param used: Calls of the last 24 hours by everybody in the org; None until Salesforce has said it.
-    :param limit: The org's quota for 24 hours; None until Salesforce has said it.
-    """
-
-    calls: int = 0
-    used: int | None = None
-    limit: int | None = None
 
 
 class SalesforceClient:
@@ -57,6 +27,8 @@ class SalesforceClient:
     :param timeout: Seconds to wait for a connection, and seconds to wait for a reply.
     :param proxies: As for requests.
     :param pool_size: How many connections are kept open: as many as threads share the client.
+    :param api_quota_limit: The share of the org's API quota, such as 0.8, above which no further call is made, so that
+        others still can; None for no such limit.
     """
 
     def __init__(
@@ -67,24 +39,34 @@ class SalesforceClient:
         timeout: tuple[float, float] = (10.0, 120.0),
         proxies: dict[str, str] | None = None,
         pool_size: int = 10,
+        api_quota_limit: float | None = None,
     ) -> None:
         self.api_version = api_version
-        self.usage = ApiUsage()
-        self._tokens = tokens
-        self._timeout = timeout
-        self._usage_lock = threading.Lock()
-        self._proxies = proxies
-        self._session = new_session(pool_size=pool_size)
-        self._session.auth = SessionAuth(tokens)
+        self._api = RestApi(tokens, api_version, timeout, proxies, pool_size, api_quota_limit)
 
     @property
     def instance_url(self) -> str:
         """Return the address of the org, as its token names it."""
-        return str(self._tokens.current()["instance_url"])
+        return self._api.instance_url
+
+    @property
+    def usage(self) -> ApiUsage:
+        """Return the count of calls, and how much of the org's quota is used."""
+        return self._api.usage
 
     def close(self) -> None:
         """Close the connections."""
-        self._session.close()
+        self._api.close()
+
+    def require_quota(self, calls: int) -> None:
+        """
+        Make sure that some calls are within the share of the org's API quota that this client may use.
+
+        :param calls: How many calls are to be made.
+        :raises QuotaReachedError: They are not, at this moment.
+        :raises ConfigurationError: They never can be.
+        """
+        self._api.require_quota(calls)
 
     def count(self, soql: str, *, include_deleted: bool = False) -> int:
         """
@@ -130,27 +112,76 @@ class SalesforceClient:
         return records
 
     def describe(self, sobject: str) -> Record:
-        """Return the description of an sObject: its fields, their types, their relations."""
-        return self._get_object(f"{self._data_path}/sobjects/{sobject}/describe")
+        """
+        Return the description of an sObject: its fields, their types, their relations.
+
+        :param sobject: Its API name.
+        :raises QueryError: There is none of that name, or the user may not see it.
+        """
+        try:
+            return self._get_object(f"{self._sobject_path(sobject)}/describe")
+        except SalesforceError as error:
+            if error.error_code != "NOT_FOUND" or isinstance(error, ApiVersionError):
+                raise
+            raise QueryError(
+                f"The sObject {sobject} does not exist, or the user may not see it: correct the object type, or ask a "
+                "Salesforce admin.",
+                error_code=error.error_code,
+                status_code=error.status_code,
+            ) from None
+
+    def create(self, sobject: str, values: Record) -> str:
+        """
+        Create a record, and return its Id.
+
+        It is tried once: where no reply comes, the record may or may not have been created.
+
+        :param sobject: The API name of the sObject.
+        :param values: By field name.
+        :raises SalesforceError: A value is refused or missing; the message names the fields.
+        """
+        reply = self._api.write("POST", self._sobject_path(sobject), values)
+        return str(reply["id"])
+
+    def update(self, sobject: str, record_id: str, values: Record) -> None:
+        """
+        Change some fields of a record.
+
+        :param sobject: The API name of the sObject.
+        :param record_id: Its Id.
+        :param values: By field name; the others stay as they are.
+        :raises SalesforceError: There is no such record, or a value is refused.
+        """
+        self._api.write("PATCH", self._sobject_path(sobject, record_id), values)
+
+    def delete(self, sobject: str, record_id: str) -> None:
+        """
+        Put a record into the recycle bin.
+
+        :param sobject: The API name of the sObject.
+        :param record_id: Its Id.
+        :raises SalesforceError: There is no such record, or it may not be deleted.
+        """
+        self._api.write("DELETE", self._sobject_path(sobject, record_id))
+
+    def sobjects(self) -> list[Record]:
+        """Return the sObjects that the user may see, each with its ``name``, ``label`` and more."""
+        objects: list[Record] = self._get_object(f"{self._api.data_path}/sobjects")["sobjects"]
+        return objects
 
     def limits(self) -> Record:
         """Return the org's limits, by name, each with Max and Remaining."""
-        return self._get_object(f"{self._data_path}/limits")
+        return self._get_object(f"{self._api.data_path}/limits")
 
     def user_info(self) -> Record:
         """Return the user and the org that the token stands for."""
         return self._get_object("/services/oauth2/userinfo")
 
-    def versions(self) -> list[str]:
-        """Return the API versions of the org, oldest first."""
-        return [entry["version"] for entry in self._get("/services/data/")]
-
-    @property
-    def _data_path(self) -> str:
-        return f"/services/data/v{self.api_version}"
-
     def _query_path(self, include_deleted: bool) -> str:
-        return f"{self._data_path}/{'queryAll' if include_deleted else 'query'}"
+        return f"{self._api.data_path}/{'queryAll' if include_deleted else 'query'}"
+
+    def _sobject_path(self, *names: str) -> str:
+        return "/".join([f"{self._api.data_path}/sobjects", *(quote(name, safe="") for name in names)])
 
     def _query_batch(self, path: str, soql: str | None = None) -> Record:
         batch = self._get_object(path, params={"q": soql} if soql else None)
@@ -159,57 +190,7 @@ class SalesforceClient:
         return batch
 
     def _get_object(self, path: str, params: dict[str, str] | None = None) -> Record:
-        reply = self._get(path, params)
+        reply = self._api.get(path, params)
         if not isinstance(reply, dict):
             raise incomplete("is not a JSON object")
         return reply
-
-    @retry(
-        retry=retry_if_exception_type(IncompleteResponseError),
-        stop=stop_after_attempt(3),
-        wait=wait_random_exponential(multiplier=0.5, max=5),
-        reraise=True,
-    )
-    def _get(self, path: str, params: dict[str, str] | None = None) -> Any:
-        url = self.instance_url + path
-        try:
-            response = self._session.get(url, params=params, timeout=self._timeout, proxies=self._proxies)
-        except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):
-            raise incomplete("was cut short") from None
-        except requests.RequestException as error:
-            raise unreachable(error, url) from None
-        self._note_usage(response)
-        if not response.ok:
-            raise self._explain(error_of(response), path)
-        try:
-            return orjson.loads(response.content)
-        except orjson.JSONDecodeError:
-            raise incomplete("is not JSON (a maintenance or login page, or cut short)") from None
-
-    def _note_usage(self, response: requests.Response) -> None:
-        usage = _API_USAGE.search(response.headers.get("Sforce-Limit-Info", ""))
-        with self._usage_lock:
-            self.usage.calls += sum(1 + _repeats(reply) for reply in (response, *response.history))
-            if usage:
-                self.usage.used, self.usage.limit = int(usage[1]), int(usage[2])
-
-    def _explain(self, error: SalesforceError, path: str) -> SalesforceError:
-        """Say which versions there are, where a path is not found because its version is not."""
-        version_may_be_wrong = isinstance(error, ApiVersionError) or error.error_code == "NOT_FOUND"
-        if not (version_may_be_wrong and path.startswith(self._data_path)):
-            return error
-        offered = self.versions()
-        if self.api_version in offered:
-            return error
-        return ApiVersionError(
-            f"This org has no API version {self.api_version}; it has {offered[0]} to {offered[-1]}. "
-            "Correct api_version of the Airflow connection.",
-            error_code=error.error_code,
-            status_code=error.status_code,
-        )
-
-
-def _repeats(response: requests.Response) -> int:
-    """Return how often the transport repeated the request before this reply came."""
-    retries = getattr(response.raw, "retries", None)
-    return len(retries.history) if retries else 0

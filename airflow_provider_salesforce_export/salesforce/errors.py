@@ -13,15 +13,19 @@ import requests
 from airflow_provider_salesforce_export.exceptions import (
     ApiVersionError,
     AuthenticationError,
+    ConcurrentRequestsError,
     IncompleteResponseError,
     QueryError,
-    RequestLimitError,
+    QuotaReachedError,
     SalesforceError,
     SalesforceUnavailableError,
 )
 from airflow_provider_salesforce_export.salesforce.transport import PASSING_STATUSES
 
 _MAX_SHOWN = 500  # characters of a reply: enough for every message of Salesforce, too little for a page of HTML
+
+_TOO_MANY = "REQUEST_LIMIT_EXCEEDED"
+"""The day's quota (``TotalRequests Limit exceeded.``), or ``ConcurrentRequests`` and its kin."""
 
 _MEANINGS: dict[str, tuple[type[SalesforceError], str]] = {
     "MALFORMED_QUERY": (QueryError, "Correct the fields or the where of the object type."),
@@ -41,9 +45,9 @@ _MEANINGS: dict[str, tuple[type[SalesforceError], str]] = {
         SalesforceError,
         "The query is too large: use a smaller page_size or a narrower where.",
     ),
-    "REQUEST_LIMIT_EXCEEDED": (
-        RequestLimitError,
-        "The org's API quota is used up, or too many requests run at once: wait, or ask a Salesforce admin for more.",
+    _TOO_MANY: (
+        ConcurrentRequestsError,
+        "Too many requests run in the org at once: lower concurrency or max_page_tasks, or run fewer DAGs at a time.",
     ),
     "API_DISABLED_FOR_ORG": (AuthenticationError, "A Salesforce admin must allow API access for this user."),
     "API_CURRENTLY_DISABLED": (
@@ -65,6 +69,8 @@ def error_of(response: requests.Response) -> SalesforceError:
     """
     error_code, message = _first_error(response)
     kind, advice = _MEANINGS.get(error_code or "", (SalesforceError, ""))
+    if error_code == _TOO_MANY and "TotalRequests" in message:
+        kind, advice = QuotaReachedError, "The quota frees up within 24 hours; a Salesforce admin can buy more."
     if error_code not in _MEANINGS and response.status_code in PASSING_STATUSES:
         kind, advice = (
             SalesforceUnavailableError,

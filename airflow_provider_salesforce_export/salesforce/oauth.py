@@ -1,121 +1,91 @@
 """
-The OAuth token endpoint and the grants that this package can use there.
+The OAuth endpoints of a login host: authorize (with PKCE), token, revoke.
 
-Rules from Salesforce Help: "OAuth 2.0 Refresh Token Flow for Renewed Sessions", "OAuth 2.0 Username-Password Flow
-for Special Scenarios", "OAuth Error Codes".
+Rules from Salesforce Help: "OAuth 2.0 Web Server Flow for Web App Integration", "Revoke OAuth Tokens"; and RFC 7636.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import logging
+import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
 
 import requests
 
 from airflow_provider_salesforce_export.exceptions import (
     AuthenticationError,
-    LoginRequiredError,
+    ConfigurationError,
     SalesforceUnavailableError,
 )
+from airflow_provider_salesforce_export.salesforce.domains import checked_instance_url
+from airflow_provider_salesforce_export.salesforce.grants import App
+from airflow_provider_salesforce_export.salesforce.refusals import cleaned, refusal
 from airflow_provider_salesforce_export.salesforce.transport import PASSING_STATUSES, new_session, unreachable
+
+if TYPE_CHECKING:
+    from airflow_provider_salesforce_export.salesforce.grants import Grant, Token
 
 log = logging.getLogger(__name__)
 
-Token = dict[str, Any]
-"""The reply of the token endpoint as Salesforce sent it: access_token, instance_url, issued_at, ..."""
+AUTHORIZE_PATH = "/services/oauth2/authorize"
+TOKEN_PATH = "/services/oauth2/token"
+REVOKE_PATH = "/services/oauth2/revoke"
 
-_ADVICE = {
-    "invalid_client_id": "The consumer key is wrong. Correct the login of the Airflow connection.",
-    "invalid_client": "The consumer secret is wrong. Correct the password of the Airflow connection.",
-    "unsupported_grant_type": "The org does not offer this grant. A Salesforce admin can enable it for the app.",
-    "inactive_user": "The user is inactive. A Salesforce admin can activate it.",
-    "inactive_org": "The org is locked, closed or suspended. Ask a Salesforce admin.",
-    "rate_limit_exceeded": "Too many logins. Wait before the next one.",
-}
+_NOT_SECRET = {"grant_type", "client_id", "username", "redirect_uri"}
+_FOR_REFRESH = {"refresh_token", "offline_access"}
 
 
-class Grant(Protocol):
+def new_code_verifier() -> str:
+    """Return a fresh secret for one login in the browser, which stays here until the code is exchanged."""
+    return secrets.token_urlsafe(64)
+
+
+def authorize_url(
+    login_url: str, client_id: str, *, redirect_uri: str, scopes: Sequence[str], state: str, code_verifier: str
+) -> str:
     """
-    A way to obtain an access token.
+    Return the address at which a user logs in and lets the app in.
 
-    :cvar needs_key: Whether it works only where a login has stored a key before.
+    :param login_url: The login host.
+    :param client_id: The consumer key.
+    :param redirect_uri: Where the answer goes: a callback URL of the app.
+    :param scopes: What the app may do; ``refresh_token`` or ``offline_access`` among them.
+    :param state: The caller's own mark, which comes back with the answer and must be compared.
+    :param code_verifier: The secret whose SHA-256 is sent along (PKCE, S256).
+    :raises ConfigurationError: The scopes would give no refresh token, and the login would end with its session.
     """
-
-    needs_key: ClassVar[bool]
-
-    def form(self, key: Token | None) -> dict[str, str]:
-        """
-        Return the fields that this grant sends to the token endpoint, besides those of the app.
-
-        :param key: The token that is stored now; None where there is none.
-        :raises LoginRequiredError: The grant needs a stored token that is not there.
-        """
-        ...
+    if not _FOR_REFRESH & set(scopes):
+        raise ConfigurationError(
+            f"The scopes {' '.join(scopes)!r} give no refresh token: add refresh_token to scopes of the Airflow "
+            "connection, and to those of the app in Salesforce."
+        )
+    digest = hashlib.sha256(code_verifier.encode("ascii")).digest()
+    query = {
+        "response_type": "code",
+        "client_id": client_id,
+        "redirect_uri": redirect_uri,
+        "scope": " ".join(scopes),
+        "state": state,
+        "code_challenge": base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii"),
+        "code_challenge_method": "S256",
+    }
+    return f"{login_url}{AUTHORIZE_PATH}?{urlencode(query, quote_via=quote)}"
 
 
 @dataclass(frozen=True)
-class RefreshTokenGrant:
-    """Renew with the refresh token that a login has stored."""
-
-    needs_key: ClassVar[bool] = True
-
-    def form(self, key: Token | None) -> dict[str, str]:
-        """
-        Return the fields of the refresh token grant.
-
-        :param key: The stored token.
-        :raises LoginRequiredError: There is no stored token, or it has no refresh token.
-        """
-        if not key or not key.get("refresh_token"):
-            raise LoginRequiredError("There is no refresh token for this account: log in to Salesforce again.")
-        return {"grant_type": "refresh_token", "refresh_token": key["refresh_token"]}
-
-
-@dataclass(frozen=True)
-class PasswordGrant:
-    """
-    Log in with a user's name, password and security token.
-
-    :param username: The user's name, which looks like an e-mail address.
-    :param password: The user's password.
-    :param security_token: The user's security token; empty where the org trusts this IP address.
-    """
-
-    username: str
-    password: str = field(repr=False)
-    security_token: str = field(default="", repr=False)
-
-    needs_key: ClassVar[bool] = False
-
-    def form(self, key: Token | None) -> dict[str, str]:
-        """
-        Return the fields of the password grant, which needs no stored token.
-
-        :param key: Not used.
-        """
-        return {
-            "grant_type": "password",
-            "username": self.username,
-            "password": self.password + self.security_token,
-        }
-
-
-@dataclass(frozen=True)
-class TokenEndpoint:
+class TokenEndpoint(App):
     """
     The token endpoint of one login host, for one app.
 
-    :param login_url: Such as ``https://login.salesforce.com``.
-    :param client_id: The consumer key of the external client app.
-    :param client_secret: The consumer secret.
     :param timeout: Seconds to wait for a connection, and again for the reply.
     :param proxies: As for requests.
     """
 
-    login_url: str
-    client_id: str
-    client_secret: str = field(repr=False)
     timeout: float = 10.0
     proxies: dict[str, str] | None = field(default=None, repr=False)
 
@@ -127,47 +97,75 @@ class TokenEndpoint:
         :param key: The token that is stored now; None where there is none.
         :returns: The reply. Where it brings no refresh token, the one that is stored now stays in it.
         :raises LoginRequiredError: The refresh token is expired or revoked.
-        :raises AuthenticationError: The consumer key or secret is wrong, or the org does not allow the grant.
+        :raises AuthenticationError: A field of the connection is wrong, the org does not allow the grant, or the reply
+            names an instance that is not Salesforce's.
+        :raises RequestLimitError: Too many logins.
         :raises SalesforceUnavailableError: No reply, or one that is not from a token endpoint.
         """
-        form = {"client_id": self.client_id, "client_secret": self.client_secret, **grant.form(key)}
-        url = f"{self.login_url}/services/oauth2/token"
-        with new_session(retries=0) as session:
-            try:
-                response = session.post(url, data=form, timeout=self.timeout, proxies=self.proxies)
-            except requests.RequestException as error:
-                raise unreachable(error, self.login_url) from None
-        token = self._read(response)
-        log.info("Salesforce issued a new access token (grant %s).", form["grant_type"])
+        form = grant.form(self, key)
+        response = self._post(TOKEN_PATH, form)
+        reply = self._read(response)
+        if "error" in reply:
+            raise refusal(reply, response.status_code, self.login_url, grant.name, _secrets_of(form))
+        token = {**reply, "instance_url": checked_instance_url(reply["instance_url"], self.login_url)}
+        log.info("%s issued a new access token (grant %s).", self.login_url, grant.name)
         if key and "refresh_token" in key:
             token.setdefault("refresh_token", key["refresh_token"])
         return token
 
-    def _read(self, response: requests.Response) -> Token:
+    def revoke(self, token: Token) -> bool:
+        """
+        Revoke a token, the refresh token with all of its sessions where there is one.
+
+        :param token: The token as it is stored.
+        :returns: Whether Salesforce still knew it.
+        :raises AuthenticationError: Salesforce refused for another reason than that.
+        :raises SalesforceUnavailableError: No reply, or one that is not from Salesforce.
+        """
+        form = {"token": token.get("refresh_token") or token["access_token"]}
+        response = self._post(REVOKE_PATH, form)
+        if response.ok:
+            log.info("%s revoked the token.", self.login_url)
+            return True
+        reply = self._read(response)
+        if reply.get("error") in ("unsupported_token_type", "invalid_token"):
+            return False
+        raise AuthenticationError(
+            f"{self.login_url} refused to revoke the token: {cleaned(reply.get('error'), _secrets_of(form))}. "
+            "A Salesforce admin can revoke it, in the list of the app's users.",
+            status_code=response.status_code,
+        )
+
+    def _post(self, path: str, form: dict[str, str]) -> requests.Response:
+        with new_session(retries=0) as session:
+            try:
+                return session.post(
+                    self.login_url + path,
+                    data=form,
+                    timeout=self.timeout,
+                    proxies=self.proxies,
+                    allow_redirects=False,  # the form holds secrets, and is for this host alone
+                )
+            except requests.RequestException as error:
+                raise unreachable(error, self.login_url) from None
+
+    def _read(self, response: requests.Response) -> dict[str, Any]:
         try:
             reply = response.json()
         except requests.JSONDecodeError:
             reply = None
-        if not isinstance(reply, dict) or response.status_code in PASSING_STATUSES:
-            raise SalesforceUnavailableError(
-                f"{self.login_url} answered {response.status_code}, and not as a token endpoint does. Salesforce may "
-                "be under maintenance, or the host is not a login host.",
-                status_code=response.status_code,
-            )
-        if response.ok and "access_token" in reply and "instance_url" in reply:
-            return dict(reply)
-        raise self._refusal(reply, response.status_code)
+        if isinstance(reply, dict) and response.status_code not in PASSING_STATUSES:
+            has_token = response.ok and reply.get("access_token") and reply.get("instance_url")
+            if has_token or "error" in reply:
+                return reply
+        elsewhere = cleaned(response.headers.get("Location", "").partition("?")[0])
+        raise SalesforceUnavailableError(
+            f"{self.login_url} answered {response.status_code}, and not as a token endpoint does"
+            f"{f' (it points to {elsewhere})' if elsewhere else ''}. Salesforce may be under maintenance, or the host "
+            "of the connection is not a login host.",
+            status_code=response.status_code,
+        )
 
-    def _refusal(self, reply: dict[str, Any], status_code: int) -> AuthenticationError:
-        error_code = str(reply.get("error", ""))
-        said = f"{self.login_url} refused to issue a token: {error_code} ({reply.get('error_description', '')})."
-        if error_code == "invalid_grant":
-            return LoginRequiredError(
-                f"{said} The refresh token is expired or revoked: log in to Salesforce again. With the password grant, "
-                "correct user_password and security_token. If that fails too, the user may be frozen: ask a "
-                "Salesforce admin.",
-                error_code=error_code,
-                status_code=status_code,
-            )
-        advice = _ADVICE.get(error_code, "Check the app's settings in Salesforce.")
-        return AuthenticationError(f"{said} {advice}", error_code=error_code, status_code=status_code)
+
+def _secrets_of(form: dict[str, str]) -> list[str]:
+    return [value for name, value in form.items() if name not in _NOT_SECRET]

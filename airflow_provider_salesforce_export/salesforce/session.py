@@ -12,7 +12,7 @@ from requests.auth import AuthBase
 from airflow_provider_salesforce_export.exceptions import SessionRejectedError
 
 if TYPE_CHECKING:
-    from airflow_provider_salesforce_export.salesforce.oauth import Token
+    from airflow_provider_salesforce_export.salesforce.grants import Token
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +73,7 @@ class SessionAuth(AuthBase):
     def _renew_and_repeat(self, response: requests.Response, rejected: Token, **options: Any) -> requests.Response:
         while response.status_code == requests.codes.unauthorized:
             log.info("Salesforce answered 401: renewing the access token.")
+            _ = response.content  # reads the body to its end, which gives the connection back even if renewing fails
             rejected, is_new = self._tokens.renew(rejected)
             response = self._repeat(response, rejected, **options)
             if is_new:
@@ -87,7 +88,6 @@ class SessionAuth(AuthBase):
         return response
 
     def _repeat(self, response: requests.Response, token: Token, **options: Any) -> requests.Response:
-        _ = response.content  # reads the body to its end, which gives the connection back
         response.close()
         request = response.request.copy()
         request.url = _on_instance(request.url, token)

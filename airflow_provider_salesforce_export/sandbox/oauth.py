@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_salesforce_export.sandbox.settings import SandboxSettings
 
 ALL_SCOPES = "api refresh_token"
+APP_SCOPES = {"api", "refresh_token", "offline_access", "full", "id", "openid", "web"}
 LOGIN_URLS = ("https://login.salesforce.com", "https://test.salesforce.com")
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 MAX_ASSERTION_LIFE = 180
@@ -70,7 +71,7 @@ class OAuth:
         Check what an app asks for.
 
         :param query: Parameters of the authorize URL.
-        :raises OAuthError: Unknown app or redirect URI, which must not be redirected to.
+        :raises OAuthError: Unknown app, redirect URI or scope.
         """
         if query.get("client_id") != self.settings.client_id:
             raise OAuthError("invalid_client_id", "client identifier invalid")
@@ -82,7 +83,10 @@ class OAuth:
         challenge = query.get("code_challenge") or None
         if challenge and query.get("code_challenge_method", "S256") != "S256":
             raise OAuthError("invalid_request", "code_challenge_method must be S256")
-        return Authorization(redirect_uri, query.get("scope") or ALL_SCOPES, query.get("state"), challenge)
+        scope = query.get("scope") or ALL_SCOPES
+        if not APP_SCOPES.issuperset(scope.split()):
+            raise OAuthError("invalid_scope", "the requested scope is not allowed")
+        return Authorization(redirect_uri, scope, query.get("state"), challenge)
 
     def allow(self, authorization: Authorization) -> str:
         """
@@ -122,9 +126,9 @@ class OAuth:
         Return a token reply as after a login in the browser.
 
         :param url: The org's own URL.
-        :param scope: What the app may do; without ``refresh_token`` or ``full`` there is no refresh token.
+        :param scope: What the app may do; without ``refresh_token`` there is no refresh token, for ``full`` neither.
         """
-        if not {"refresh_token", "offline_access", "full"} & set(scope.split()):
+        if not {"refresh_token", "offline_access"} & set(scope.split()):
             return self._reply(url, scope)
         grant = self.sessions.grant(scope)
         return {**self._reply(url, scope, grant), "refresh_token": grant.refresh_token}

@@ -4,8 +4,10 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 from uuid import uuid4
@@ -20,11 +22,14 @@ from pymongo import MongoClient
 from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.page import export_segments
 from airflow_provider_salesforce_export.export.plan import Request, make_plan
-from airflow_provider_salesforce_export.key_collection.collection import Account, KeyCollection
+from airflow_provider_salesforce_export.key_collection.collection import KeyCollection
+from airflow_provider_salesforce_export.key_collection.encryption import KeyEncryption
+from airflow_provider_salesforce_export.key_collection.key import Account
 from airflow_provider_salesforce_export.key_collection.stored_token import StoredToken
 from airflow_provider_salesforce_export.object_types import CONTACTS
 from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
-from airflow_provider_salesforce_export.salesforce.oauth import RefreshTokenGrant, TokenEndpoint
+from airflow_provider_salesforce_export.salesforce.grants import RefreshTokenGrant
+from airflow_provider_salesforce_export.salesforce.oauth import TokenEndpoint
 from airflow_provider_salesforce_export.salesforce.soql import Query
 from airflow_provider_salesforce_export.sandbox import SandboxServer, SandboxSettings
 from airflow_provider_salesforce_export.sandbox.mongod import running_mongod
@@ -68,7 +73,7 @@ def start_org():
 
 @pytest.fixture
 def keys(database):
-    return KeyCollection(database["integrations.salesforce.key"])
+    return KeyCollection(database["integrations.salesforce.key"], KeyEncryption((), SandboxSettings.client_secret))
 
 
 @pytest.fixture
@@ -77,7 +82,7 @@ def log_in(keys):
 
     def log_in(server):
         account = Account(server.settings.client_id, server.url.partition("://")[2])
-        keys.save(account, server.org.issue_token(), replacing=None)
+        keys.save(account, server.org.issue_token())
         return account
 
     return log_in
@@ -92,6 +97,121 @@ def client_of(keys, log_in):
         return SalesforceClient(StoredToken(keys, log_in(server), endpoint, RefreshTokenGrant()), **options)
 
     return client_of
+
+
+@pytest.fixture
+def start_worker(mongo_uri, database):
+    """Start workers in processes of their own; they are killed when the test ends."""
+    with ExitStack() as stack:
+
+        def start_worker(server, **options):
+            settings = server.settings
+            return stack.enter_context(
+                Worker(
+                    {
+                        "mongo_uri": mongo_uri,
+                        "database": database.name,
+                        "login_url": server.url,
+                        "client_id": settings.client_id,
+                        "client_secret": settings.client_secret,
+                        "threads": 1,
+                        "stop": None,
+                        "clock": 0,
+                        "lease_seconds": 50,
+                    }
+                    | options
+                )
+            )
+
+        yield start_worker
+
+
+class Worker:
+    """A process that runs ``renewing_worker.py``."""
+
+    def __init__(self, options):
+        program = Path(__file__).with_name("renewing_worker.py")
+        self._process = subprocess.Popen(
+            [sys.executable, str(program), json.dumps(options)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+
+    def wait_for(self, name):
+        """Return the next event that has this name."""
+        for line in self._process.stdout:
+            event = json.loads(line)
+            if name in event:
+                return event
+            assert "error" not in event, event["message"]
+        raise AssertionError(f"The worker ended without {name}.")
+
+    def wait_for_log(self, text):
+        while text not in self.wait_for("log")["log"]:
+            pass
+
+    def go(self):
+        self._process.stdin.write("go\n")
+
+    def kill(self):
+        self._process.kill()
+        self._process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.kill()
+        self._process.stdin.close()
+        self._process.stdout.close()
+
+
+@pytest.fixture
+def token_gate(monkeypatch):
+    """Hold the token calls of an org until the block ends."""
+
+    @contextmanager
+    def token_gate(server, *, calls=1000, then=None):
+        gate = TokenGate(server.org.oauth.token, calls, then)
+        monkeypatch.setattr(server.org.oauth, "token", gate)
+        try:
+            yield gate
+        finally:
+            gate.open()
+
+    return token_gate
+
+
+class TokenGate:
+    """
+    Answers token calls as the org does; the first ones only once it is open, and with ``then`` if that is given.
+    """
+
+    def __init__(self, answer, calls, then):
+        self._answer = answer
+        self._then = then
+        self._held = iter(range(calls))
+        self._opened = threading.Event()
+
+    def __call__(self, form, url):
+        if next(self._held, None) is None:
+            return self._answer(form, url)
+        assert self._opened.wait(60)
+        if self._then:
+            raise self._then
+        return self._answer(form, url)
+
+    def open(self):
+        self._opened.set()
+
+    @staticmethod
+    def wait_until(condition):
+        deadline = time.monotonic() + 60
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 @pytest.fixture
@@ -152,6 +272,12 @@ class Export:
         return Counter(self.ids) == Counter(dict.fromkeys(ids, 1))
 
 
+def published(destination, name="contacts"):
+    """Return the one export of an object type below a folder."""
+    (manifest,) = (destination / name).glob("*/manifest.json")
+    return Export(manifest.parent)
+
+
 def ids_in(server, sobject="Contact", *, deleted=False):
     """Ask the org's own database which records there are."""
     condition = "" if deleted else "WHERE IsDeleted = 0"
@@ -159,8 +285,10 @@ def ids_in(server, sobject="Contact", *, deleted=False):
         return [row[0] for row in connection.execute(f'SELECT Id FROM "{sobject}" {condition}')]
 
 
-def request_for(object_type=CONTACTS, *, page_size=2000, pagination="auto", include_deleted=False):
-    query = Query(object_type.sobject, object_type.all_fields).where(object_type.where)
+def request_for(object_type=CONTACTS, *, page_size=2000, pagination="auto", include_deleted=False, window=None):
+    query = Query(object_type.sobject, object_type.all_fields(include_deleted=include_deleted)).where(object_type.where)
+    if window:
+        query = query.where(window.condition(object_type.cursor_field))
     return Request(object_type.name, query, include_deleted, page_size, pagination)
 
 

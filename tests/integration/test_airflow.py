@@ -5,7 +5,10 @@ import re
 from datetime import datetime, timedelta, timezone
 
 import pytest
+from airflow.models.taskinstance import TaskInstance, clear_task_instances
 from airflow.sdk import Param, task
+from airflow.utils.session import create_session
+from sqlalchemy import select
 
 import airflow_provider_salesforce_export
 from airflow_provider_salesforce_export import (
@@ -14,17 +17,13 @@ from airflow_provider_salesforce_export import (
     SalesforceExportOperator,
     SalesforceExportTaskGroup,
 )
-from tests.integration.conftest import Export, ids_in, run
+from airflow_provider_salesforce_export.key_collection.key import Account
+from tests.integration.conftest import ids_in, published, run
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
 
 PACKAGE = os.path.dirname(airflow_provider_salesforce_export.__file__)
 MIDNIGHT = datetime(2026, 11, 18, tzinfo=timezone.utc)
-
-
-def published(destination, name="contacts"):
-    (manifest,) = (destination / name).glob("*/manifest.json")
-    return Export(manifest.parent)
 
 
 def test_a_task_group_exports_an_object(start_org, connections, make_dag, tmp_path):
@@ -58,6 +57,20 @@ def test_what_passes_between_the_tasks_is_small_and_never_a_record(start_org, co
     assert all(not isinstance(value, (dict, list)) for result in results for value in result.values())
     names = {record["Name"] for page in published(tmp_path).pages for record in page["data"]}
     assert not any(name in str(pages) for name in names)
+
+
+def test_there_are_never_more_page_tasks_than_airflow_maps(start_org, connections, make_dag, tmp_path, monkeypatch):
+    server = start_org(contacts=900)
+    connections(server)
+    monkeypatch.setenv("AIRFLOW__CORE__MAX_MAP_LENGTH", "3")
+    with make_dag() as dag:
+        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), page_size=50, max_page_tasks=99)
+
+    dag_run, tasks = run(dag)
+
+    assert dag_run.state == "success"
+    assert len([name for name, _ in tasks if name == "contacts.pages"]) == 3
+    assert published(tmp_path).holds_exactly(ids_in(server))
 
 
 def test_no_rows_no_page_task_and_still_a_manifest(start_org, connections, make_dag, tmp_path):
@@ -104,43 +117,6 @@ def test_arguments_may_be_templates(start_org, connections, make_dag, tmp_path):
     export = published(tmp_path / dag.dag_id)
     assert export.manifest["page_size"] == 50
     assert export.holds_exactly(ids_in(server, deleted=True))
-
-
-def test_an_incremental_run_exports_its_data_interval_alone(start_org, connections, make_dag, tmp_path):
-    server = start_org()
-    connections(server)
-    end = MIDNIGHT + timedelta(days=1)
-    moments = [MIDNIGHT - timedelta(seconds=1), MIDNIGHT, end - timedelta(seconds=1), end]
-    ids = [server.org.insert("Contact", LastName="x", SystemModstamp=moment) for moment in moments]
-    with make_dag() as dag:
-        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), mode="incremental")
-
-    dag_run, _ = run(dag, logical_date=end)  # run by hand, a DAG takes the last interval that has ended
-
-    assert dag_run.state == "success"
-    export = published(tmp_path)
-    assert export.holds_exactly(ids[1:3])
-    assert export.folder.name == "2026-11-18T000000Z--2026-11-19T000000Z"
-    assert export.manifest["window"] == {"start": "2026-11-18T00:00:00.000Z", "end": "2026-11-19T00:00:00.000Z"}
-
-
-def test_a_window_of_ones_own(start_org, connections, make_dag, tmp_path):
-    server = start_org()
-    connections(server)
-    inside = server.org.insert("Contact", LastName="x", SystemModstamp=datetime(2026, 3, 2, tzinfo=timezone.utc))
-    server.org.insert("Contact", LastName="x", SystemModstamp=datetime(2026, 4, 2, tzinfo=timezone.utc))
-    with make_dag() as dag:
-        SalesforceExportTaskGroup(
-            "contacts",
-            destination=tmp_path.as_uri(),
-            mode="incremental",
-            since="2026-03-01T00:00:00Z",
-            until="2026-04-01T00:00:00Z",
-        )
-
-    run(dag)
-
-    assert published(tmp_path).holds_exactly([inside])
 
 
 def test_an_expired_token_in_the_middle_is_renewed_once(start_org, connections, make_dag, tmp_path):
@@ -192,42 +168,6 @@ PASSWORD_GRANT = {
 }
 
 
-def test_a_full_and_an_incremental_run_of_one_day_stand_side_by_side(start_org, connections, make_dag, tmp_path):
-    server = start_org()
-    connections(server)
-    server.org.insert("Contact", LastName="x", SystemModstamp=MIDNIGHT)
-    server.org.insert("Contact", LastName="x", SystemModstamp=MIDNIGHT - timedelta(days=9))
-    with make_dag(params={"mode": "full"}) as dag:
-        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), mode="{{ params.mode }}")
-
-    run(dag, logical_date=MIDNIGHT)
-    run(dag, logical_date=MIDNIGHT + timedelta(days=1), run_conf={"mode": "incremental"})
-
-    rows = {
-        path.parent.name: Export(path.parent).manifest["rows"] for path in tmp_path.glob("contacts/*/manifest.json")
-    }
-    assert rows == {"2026-11-18T000000Z": 2, "2026-11-18T000000Z--2026-11-19T000000Z": 1}
-
-
-def test_an_empty_window_still_gets_a_manifest(start_org, connections, make_dag, tmp_path):
-    connections(start_org(contacts=10))
-    with make_dag() as dag:
-        SalesforceExportTaskGroup(
-            "contacts",
-            destination=tmp_path.as_uri(),
-            mode="incremental",
-            since="2001-01-01T00:00:00Z",
-            until="2002-01-01T00:00:00Z",
-            pagination="range",
-        )
-
-    dag_run, tasks = run(dag)
-
-    assert dag_run.state == "success"
-    assert tasks["contacts.pages", -1].state == "skipped"
-    assert published(tmp_path).manifest["rows"] == 0
-
-
 def test_a_run_that_is_cleared_and_has_fewer_pages_forgets_those_that_are_gone(
     start_org, connections, make_dag, tmp_path
 ):
@@ -246,6 +186,44 @@ def test_a_run_that_is_cleared_and_has_fewer_pages_forgets_those_that_are_gone(
     assert export.holds_exactly(ids_in(server))
     assert export.manifest["repairs"] == []
     assert len(export.files) == 6
+
+
+def test_a_page_task_that_is_cleared_alone_is_read_again(start_org, connections, make_dag, tmp_path):
+    """Of the first publishing, one page is no longer there as it was read: it was repaired, and swept."""
+    server = start_org(contacts=700)
+    connections(server)
+    existing = sorted(ids_in(server))
+    at = {"OFFSET+299": server.org.delete, "OFFSET+499": server.org.undelete}
+    server.org.before_request.append(
+        lambda _method, _path, query: [
+            at.pop(offset)("Contact", existing[7]) for offset in tuple(at) if query.endswith(offset)
+        ]
+    )
+    with make_dag() as dag:
+
+        @task
+        def clear_a_page(run_id=None):
+            server.org.update("Contact", existing[150], Title="Changed since")
+            cleared = [("contacts.pages", 1), ("contacts.publish", -1)]
+            with create_session() as session:
+                found = session.scalars(select(TaskInstance).where(TaskInstance.run_id == run_id))
+                clear_task_instances(
+                    [ti for ti in found if (ti.task_id, ti.map_index) in cleared], session, dag_run_state=False
+                )
+
+        group = SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), page_size=100)
+        group >> clear_a_page()
+
+    dag_run, tasks = run(dag)
+
+    assert dag_run.state == "success"
+    tries = {key: ti.try_number for key, ti in tasks.items()}
+    assert [tries["contacts.pages", index] for index in range(7)] == [1, 2, 1, 1, 1, 1, 1]
+    assert tries["contacts.publish", -1] == 2
+    export = published(tmp_path)
+    assert export.holds_exactly(existing)
+    assert "Changed since" in {record["Title"] for page in export.pages for record in page["data"]}
+    assert export.files == sorted(["manifest.json", *(page["file"] for page in export.manifest["pages"])])
 
 
 def test_a_group_that_a_branch_skips_is_skipped_whole(start_org, connections, make_dag, tmp_path):
@@ -326,7 +304,9 @@ BAD_INPUTS = {
 
 
 @pytest.mark.parametrize("case", BAD_INPUTS)
-def test_bad_input_is_one_clear_error(start_org, connections, monkeypatch, make_dag, database, tmp_path, capfd, case):
+def test_bad_input_is_one_clear_error(
+    start_org, connections, monkeypatch, make_dag, database, keys, tmp_path, capfd, case
+):
     connection, extra, arguments, message = BAD_INPUTS[case]
     server = start_org(contacts=10, hidden_fields=("Contact.Phone",))
     connections(server, connection, **extra)
@@ -347,7 +327,8 @@ def test_bad_input_is_one_clear_error(start_org, connections, monkeypatch, make_
     assert re.search(message, error)
     assert shown.count("Traceback (most recent call last)") == 1
     assert shown.count(f'File "{PACKAGE}') <= 4  # the operator, and the block that cuts the rest
-    stored = [document["token"] for document in database["integrations.salesforce.key"].find()]
+    accounts = [Account(key["account_id"], key["owner"]) for key in database["integrations.salesforce.key"].find()]
+    stored = [key.token for key in map(keys.find, accounts) if key.token]
     tokens = [token[name] for token in stored for name in ("access_token", "refresh_token")]
     assert tokens
     assert not [secret for secret in (*tokens, "sandbox-client-secret", "wrong-secret", "secret-1") if secret in shown]

@@ -7,9 +7,15 @@ from uuid import uuid4
 import pytest
 from airflow.sdk import ObjectStoragePath
 from moto.server import ThreadedMotoServer
+from s3fs import S3FileSystem
 
 from airflow_provider_salesforce_export import SalesforceExportTaskGroup
-from tests.integration.conftest import ids_in, run
+from airflow_provider_salesforce_export.exceptions import InconsistentPagesError
+from airflow_provider_salesforce_export.export.destination import files
+from airflow_provider_salesforce_export.export.manifest import publish
+from airflow_provider_salesforce_export.export.page import export_segments
+from airflow_provider_salesforce_export.export.plan import make_plan
+from tests.integration.conftest import ids_in, request_for, run
 
 pytestmark = [
     pytest.mark.usefixtures("airflow_database"),
@@ -85,6 +91,34 @@ def test_a_second_run_of_the_partition_sweeps_the_first(start_org, connections, 
     after = {path.name for path in folder.iterdir()}
     assert len(after) == len(before) == 2
     assert before & after == {"manifest.json"}
+
+
+def test_an_export_without_rows_writes_a_manifest_to_a_folder_that_is_not_there(start_org, connections, make_dag, lake):
+    connections(start_org())
+    with make_dag() as dag:
+        SalesforceExportTaskGroup("contacts", **to(lake))
+
+    dag_run, _ = run(dag)
+
+    assert dag_run.state == "success"
+    (folder,) = (lake / "crm" / "contacts").iterdir()
+    assert [path.name for path in folder.iterdir()] == ["manifest.json"]
+
+
+def test_what_another_worker_did_in_the_bucket_is_seen(start_org, client_of, lake):
+    """The file system of a worker remembers what it once listed; here it is from before the later try."""
+    client = client_of(start_org(contacts=300))
+    folder = lake / "crm"
+    plans = [make_plan(client, request_for(page_size=100), readers=4, run_id="run") for _ in range(2)]
+    pages = [export_segments(client, plan, folder, threads=4, attempt=1) for plan in plans]
+    files(folder)
+    other_worker = S3FileSystem(**lake.fs.storage_options, skip_instance_cache=True)
+    later = {"run": plans[1].run, "started_at": plans[1].started_at, "pages": pages[1]}
+    other_worker.pipe_file(f"{folder.path}/manifest.json", json.dumps(later).encode())
+
+    with pytest.raises(InconsistentPagesError, match="A later try of this DAG run has published"):
+        publish(client, folder, plans[0], pages[0], api_calls=0)
+    assert json.loads(other_worker.cat_file(f"{folder.path}/manifest.json")) == later
 
 
 def test_a_missing_bucket_is_one_clear_error(start_org, connections, make_dag, lake, capfd):

@@ -2,7 +2,7 @@
 
 import re
 
-from airflow_provider_salesforce_export.salesforce.client import ApiUsage
+from airflow_provider_salesforce_export.salesforce.rest_api import ApiUsage
 
 _QUERY = re.compile(
     r"SELECT (?P<fields>.+?) FROM Contact(?: WHERE (?P<where>.+?))?"

@@ -1,4 +1,4 @@
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 
 import pytest
 from airflow.sdk import DAG
@@ -35,6 +35,14 @@ def test_other_page_sizes_are_accepted(page_size):
         ({"until": "tomorrow"}, "until must be a datetime such as"),
         ({"since": 5}, "since must be a datetime"),
         ({"since": "2026-11-01T00:00:00Z"}, "since and until are for mode='incremental'"),
+        ({"lookback": timedelta(seconds=-1)}, "lookback must be a timedelta, or seconds of 0 or more"),
+        ({"settle": "soon"}, "settle must be a timedelta, or seconds of 0 or more, not 'soon'"),
+        ({"settle": float("nan")}, "settle must be a timedelta"),
+        ({"settle": True}, "settle must be a timedelta"),
+        ({"full_refresh": "perhaps"}, "full_refresh must be True or False"),
+        ({"api_quota_limit": 0}, "api_quota_limit must be a number above 0 and up to 1, not 0"),
+        ({"api_quota_limit": "80%"}, "api_quota_limit must be a number above 0 and up to 1, not '80%'"),
+        ({"api_quota_limit": 80}, "api_quota_limit must be"),
         ({"concurrency": 0}, "concurrency must be a whole number of 1 or more"),
         ({"object_type": "leads"}, "Unknown object type 'leads'. Known: contacts, deals, notes"),
     ],
@@ -49,6 +57,18 @@ def test_a_wrong_argument_is_refused_when_the_dag_is_parsed(arguments, message):
 )
 def test_a_moment_with_a_zone_or_a_template_is_accepted(since):
     assert operator(mode="incremental", since=since).since == since
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"), [(timedelta(minutes=2), 120), (0, 0), (1.5, 1.5), ("90", 90), ("0.5", 0.5)]
+)
+def test_a_duration_is_a_timedelta_or_seconds(value, seconds):
+    assert operator(settle=value).argument("settle").total_seconds() == seconds
+
+
+@pytest.mark.parametrize(("value", "share"), [(1, 1.0), ("0.25", 0.25), (0.8, 0.8)])
+def test_a_share_is_a_number_up_to_1(value, share):
+    assert operator(api_quota_limit=value).argument("api_quota_limit") == share
 
 
 def test_the_task_group_refuses_the_same():

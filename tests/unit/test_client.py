@@ -7,8 +7,9 @@ import requests
 import responses
 
 from airflow_provider_salesforce_export import __version__, exceptions
-from airflow_provider_salesforce_export.operators.errors import HOPELESS
+from airflow_provider_salesforce_export.operators.retries import HOPELESS
 from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
+from airflow_provider_salesforce_export.salesforce.rest_api import RestApi
 from airflow_provider_salesforce_export.salesforce.session import Renewal
 
 ORG = "https://acme.my.salesforce.com"
@@ -42,7 +43,7 @@ def tokens():
 
 @pytest.fixture
 def client(tokens, monkeypatch):
-    monkeypatch.setattr(SalesforceClient._get.retry, "sleep", lambda seconds: None)
+    monkeypatch.setattr(RestApi.get.retry, "sleep", lambda seconds: None)
     return SalesforceClient(tokens)
 
 
@@ -152,7 +153,6 @@ def test_a_dead_proxy_is_not_taken_for_a_wrong_domain(client, http):
         (400, "INVALID_FIELD", exceptions.QueryError, "field-level security"),
         (400, "INVALID_TYPE", exceptions.QueryError, "sObject does not exist"),
         (400, "NUMBER_OUTSIDE_VALID_RANGE", exceptions.QueryError, "pagination='auto'"),
-        (403, "REQUEST_LIMIT_EXCEEDED", exceptions.RequestLimitError, "quota"),
         (403, "API_DISABLED_FOR_ORG", exceptions.AuthenticationError, "Salesforce admin"),
         (400, "QUERY_TIMEOUT", exceptions.SalesforceError, "smaller page_size"),
         (400, "SOMETHING_NEW", exceptions.SalesforceError, "SOMETHING_NEW"),
@@ -165,6 +165,71 @@ def test_each_error_of_salesforce_says_who_mends_it(client, http, status, error_
         client.count("SELECT COUNT() FROM Contact")
     assert "No such column 'X'" in str(caught.value)
     assert (caught.value.error_code, caught.value.status_code) == (error_code, status)
+
+
+def test_the_quota_of_the_day_and_too_many_requests_at_once_are_told_apart(client, http):
+    def refuse(message):
+        http.get(QUERY, status=403, json=[{"message": message, "errorCode": "REQUEST_LIMIT_EXCEEDED"}])
+
+    refuse("TotalRequests Limit exceeded.")
+    with pytest.raises(exceptions.QuotaReachedError, match="quota frees up within 24 hours"):
+        client.count("SELECT COUNT() FROM Contact")
+    assert len(http.calls) == 1
+
+    http.reset()
+    refuse("ConcurrentRequests (Concurrent API Requests) Limit exceeded.")
+    with pytest.raises(exceptions.ConcurrentRequestsError, match="lower concurrency"):
+        client.count("SELECT COUNT() FROM Contact")
+    assert len(http.calls) == 5
+
+
+def test_too_many_requests_at_once_may_pass(client, http):
+    refused = [{"message": "ConcurrentRequests Limit exceeded.", "errorCode": "REQUEST_LIMIT_EXCEEDED"}]
+    http.get(QUERY, status=403, json=refused)
+    http.get(QUERY, json={"totalSize": 7, "done": True, "records": []})
+
+    assert client.count("SELECT COUNT() FROM Contact") == 7
+
+
+def test_above_its_share_of_the_quota_a_client_makes_no_call(tokens, http):
+    client = SalesforceClient(tokens, api_quota_limit=0.8)
+    reply = {"totalSize": 7, "done": True, "records": []}
+    http.get(QUERY, json=reply, headers={"Sforce-Limit-Info": "api-usage=799/1000"})
+    http.get(QUERY, json=reply, headers={"Sforce-Limit-Info": "api-usage=800/1000"})
+    client.count("SELECT COUNT() FROM Contact")
+    client.count("SELECT COUNT() FROM Contact")
+
+    with pytest.raises(exceptions.QuotaReachedError, match=r"800 of the org's 1000.*api_quota_limit=0\.8 allows 800"):
+        client.count("SELECT COUNT() FROM Contact")
+    assert len(http.calls) == 2
+
+
+def test_calls_that_exceed_the_share_even_of_an_unused_quota_are_no_matter_of_waiting(tokens, http):
+    client = SalesforceClient(tokens, api_quota_limit=0.5)
+    http.get(
+        QUERY,
+        json={"totalSize": 7, "done": True, "records": []},
+        headers={"Sforce-Limit-Info": "api-usage=10/1000"},
+    )
+    client.count("SELECT COUNT() FROM Contact")
+
+    client.require_quota(490)
+    with pytest.raises(exceptions.QuotaReachedError, match="491 more are needed"):
+        client.require_quota(491)
+    with pytest.raises(exceptions.ConfigurationError, match=r"501 API calls.*raise page_size or api_quota_limit"):
+        client.require_quota(501)
+
+
+def test_an_unknown_sobject_has_no_description(client, http):
+    http.get(
+        f"{ORG}/services/data/v62.0/sobjects/Nothing__c/describe",
+        status=404,
+        json=[{"message": "The requested resource does not exist", "errorCode": "NOT_FOUND"}],
+    )
+    http.get(f"{ORG}/services/data/", json=[{"version": "62.0"}])
+
+    with pytest.raises(exceptions.QueryError, match="sObject Nothing__c does not exist"):
+        client.describe("Nothing__c")
 
 
 def test_a_query_that_was_too_slow_once_may_be_tried_again(client, http):

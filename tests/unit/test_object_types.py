@@ -1,6 +1,6 @@
 import pytest
 
-from airflow_provider_salesforce_export import CONTACTS, ObjectType
+from airflow_provider_salesforce_export import CONTACTS, NOTES, ObjectType
 from airflow_provider_salesforce_export.exceptions import ConfigurationError, UnknownObjectTypeError
 from airflow_provider_salesforce_export.object_types import resolve_object_type
 
@@ -23,9 +23,11 @@ def test_an_unknown_name_lists_the_known_ones():
 def test_id_and_cursor_are_always_read_and_never_twice():
     object_type = ObjectType("users", "User", ("id", "Name", "SystemModstamp"))
 
-    assert object_type.all_fields == ("id", "Name", "SystemModstamp")
-    assert CONTACTS.all_fields[0] == "Id"
-    assert CONTACTS.all_fields[-1] == "SystemModstamp"
+    assert object_type.all_fields() == ("id", "Name", "SystemModstamp")
+    assert object_type.all_fields(include_deleted=True) == ("id", "Name", "SystemModstamp", "IsDeleted")
+    assert NOTES.all_fields(include_deleted=True) == NOTES.all_fields()
+    assert CONTACTS.all_fields()[0] == "Id"
+    assert CONTACTS.all_fields()[-1] == "SystemModstamp"
 
 
 @pytest.mark.parametrize(

@@ -54,11 +54,17 @@ def test_every_field_has_a_label_a_help_text_and_a_valid_schema_and_may_stay_as_
 
 
 def test_the_form_and_the_hook_know_the_same_fields():
-    of_the_connection_itself = {"login_url", "client_id", "client_secret"}
+    of_the_connection_itself = {"login_url", "login_page_url", "client_id", "client_secret"}
 
     assert FIELDS.keys() | of_the_connection_itself == ConnectionSettings.__dataclass_fields__.keys()
     assert FIELDS["grant_type"]["schema"]["enum"] == list(GRANT_TYPES)
     assert FIELDS["grant_type"]["schema"]["default"] == ConnectionSettings.grant_type
+
+
+def test_the_configuration_of_airflow_knows_the_encryption_keys_as_a_secret():
+    from airflow.configuration import conf
+
+    assert ("salesforce_export", "key_encryption_keys") in conf.sensitive_config_values
 
 
 def test_every_public_name_is_there():

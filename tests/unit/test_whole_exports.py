@@ -4,6 +4,7 @@ import json
 import logging
 import tempfile
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,6 +53,27 @@ class History:
             self.ever |= self.org.ids
 
 
+class Interruption(Exception):
+    """The quota of API calls is spent."""
+
+
+def export_interrupted(org, plan, folder, data):
+    """Export segments, interrupted before a request of any number, and go on with what was done by then."""
+    done, history = [], org.before_request
+    calls = iter(range(data.draw(st.integers(0, 4), label="requests before an interruption")))
+
+    def interrupt():
+        if next(calls, None) is None:
+            raise Interruption
+        history()
+
+    org.before_request = interrupt
+    with suppress(Interruption):
+        export_segments(org, plan, folder, threads=1, attempt=2, done=done)
+    org.before_request = history
+    return export_segments(org, plan, folder, threads=1, attempt=2, done=list(done))
+
+
 def request(page_size, pagination="auto"):
     return Request("contacts", Query("Contact", ("Id",)), False, page_size, pagination)
 
@@ -79,9 +101,15 @@ def test_every_row_that_exists_throughout_is_there_exactly_once(
         for segment in data.draw(st.permutations(plan.segments)):
             if data.draw(st.booleans(), label="the task dies once"):
                 export_segments(org, replace(plan, segments=(segment,)), folder, threads=1, attempt=1)
-            pages += export_segments(org, replace(plan, segments=(segment,)), folder, threads=1, attempt=2)
+            pages += export_interrupted(org, replace(plan, segments=(segment,)), folder, data)
 
-        manifest = publish(org, folder, plan, pages, api_calls=0)
+        if data.draw(st.booleans(), label="publishing dies after its commit"):
+            publish(org, folder, plan, pages, api_calls=0)
+        for page in pages:
+            if page["file"] and data.draw(st.integers(0, 9), label="0: the file is lost") == 0:
+                (folder / page["file"]).unlink(missing_ok=True)
+
+        manifest = publish(org, folder, plan, pages, api_calls=0, attempt=2)
 
         contents = {page["file"]: json.loads((folder / page["file"]).read_bytes()) for page in manifest["pages"]}
         files = {path.name for path in folder.iterdir()}

@@ -87,6 +87,7 @@ def test_redirect_uri_must_be_the_one_asked_with() -> None:
         ({"redirect_uri": "https://evil.example/callback"}, "redirect_uri_mismatch"),
         ({"response_type": "token"}, "unsupported_response_type"),
         ({"code_challenge": "x", "code_challenge_method": "plain"}, "invalid_request"),
+        ({"scope": "api everything"}, "invalid_scope"),
     ],
 )
 def test_authorize_refuses(changed: dict[str, str], error: str) -> None:
@@ -102,9 +103,10 @@ def test_registered_redirect_uris_match_exactly() -> None:
         code(org, redirect_uri="https://airflow.example/callback/")
 
 
-def test_scope_without_refresh_token_gives_none() -> None:
+@pytest.mark.parametrize("scope", ["api", "full"])
+def test_scope_without_refresh_token_gives_none(scope: str) -> None:
     org = oauth()
-    assert "refresh_token" not in org.token(code_form(code(org, scope="api")), URL)
+    assert "refresh_token" not in org.token(code_form(code(org, scope=scope)), URL)
 
 
 def test_refresh_without_rotation_keeps_the_token() -> None:

@@ -1,0 +1,244 @@
+"""What the operators that begin an export share: their arguments, and the way from these to a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_salesforce_export.exceptions import ConfigurationError
+from airflow_provider_salesforce_export.object_types import ObjectType, resolve_object_type
+from airflow_provider_salesforce_export.operators import arguments
+from airflow_provider_salesforce_export.operators.base import (
+    DEFAULT_API_QUOTA_LIMIT,
+    DEFAULT_CONCURRENCY,
+    SalesforceOperator,
+    open_folder,
+)
+from airflow_provider_salesforce_export.operators.errors import clear_errors
+from airflow_provider_salesforce_export.operators.waiting import wait
+from airflow_provider_salesforce_export.salesforce.soql import datetime_literal
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider_salesforce_export.export.destination import Folder
+    from airflow_provider_salesforce_export.export.plan import Plan, Request
+    from airflow_provider_salesforce_export.export.window import Window
+    from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
+
+MODES = ("full", "incremental")
+PAGINATIONS = ("auto", "offset", "range")
+MAX_PAGE_SIZE = 2000
+"""Salesforce sends no more records in one reply."""
+DEFAULT_SETTLE = timedelta(minutes=5)
+"""Peers leave records up to ten minutes: what Salesforce commits late carries the time at which it was begun."""
+FULL_REFRESH_PARAM = "{{ params.full_refresh | default(false) }}"
+
+_PARSERS: dict[str, Callable[[Any], Any]] = {
+    "page_size": lambda value: arguments.whole_number("page_size", value, most=MAX_PAGE_SIZE),
+    "mode": lambda value: arguments.choice("mode", value, MODES),
+    "full_refresh": lambda value: arguments.flag("full_refresh", value),
+    "include_deleted": lambda value: arguments.flag("include_deleted", value),
+    "since": lambda value: arguments.moment("since", value),
+    "until": lambda value: arguments.moment("until", value),
+    "lookback": lambda value: arguments.duration("lookback", value),
+    "settle": lambda value: arguments.duration("settle", value),
+    "api_quota_limit": lambda value: arguments.share("api_quota_limit", value),
+}
+"""How the arguments that may be templates are read, once rendered."""
+
+
+class PlanningOperator(SalesforceOperator):
+    """
+    Take what is to be exported, and plan it.
+
+    :param object_type: ``"contacts"``, ``"deals"``, ``"notes"``, or an :class:`ObjectType`.
+    :param destination: A folder as a URL that Airflow's ObjectStoragePath understands. Templated.
+    :param destination_conn_id: The Airflow connection of the object store. Templated.
+    :param page_size: Rows per page, 1 to 2000. Templated.
+    :param mode: ``full``, or ``incremental``: the records of the run's data interval. Templated.
+    :param full_refresh: Export all records, though ``mode`` is incremental. Templated; by default what the run's
+        parameter ``full_refresh`` says.
+    :param since: Start of the window of an incremental run, instead of the data interval's. Templated.
+    :param until: End of that window, exclusive. Templated.
+    :param lookback: How much earlier than its window an incremental run begins to read, as a timedelta or in seconds:
+        consecutive windows then overlap, and hold some records twice. Templated.
+    :param settle: How long after the end of its window an incremental run waits before it reads, as a timedelta or in
+        seconds. It waits deferred, without a worker slot. Templated.
+    :param include_deleted: Read records in the recycle bin too. Templated.
+    :param pagination: ``auto``, ``offset`` or ``range``.
+    :param concurrency: How many pages one task reads at once.
+    :param api_quota_limit: The share of the org's daily API quota above which the run waits, deferred. Templated.
+    :param kwargs: See :class:`SalesforceOperator`.
+    :raises ConfigurationError: An argument is not of its form; raised when the DAG is parsed, or when the task starts
+        for an argument that is a template.
+    """
+
+    template_fields: Sequence[str] = ("destination", "destination_conn_id", *_PARSERS, "salesforce_conn_id")
+    ui_color = "#d8edfb"
+
+    def __init__(
+        self,
+        *,
+        object_type: str | ObjectType,
+        destination: str,
+        destination_conn_id: str | None = None,
+        page_size: int | str = MAX_PAGE_SIZE,
+        mode: str = "full",
+        full_refresh: bool | str = FULL_REFRESH_PARAM,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        lookback: timedelta | float | str = 0,
+        settle: timedelta | float | str = DEFAULT_SETTLE,
+        include_deleted: bool | str = False,
+        pagination: str = "auto",
+        concurrency: int = DEFAULT_CONCURRENCY,
+        api_quota_limit: float | str = DEFAULT_API_QUOTA_LIMIT,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.object_type = resolve_object_type(object_type)
+        self.destination = destination
+        self.destination_conn_id = destination_conn_id
+        self.page_size = page_size
+        self.mode = mode
+        self.full_refresh = full_refresh
+        self.since = since
+        self.until = until
+        self.lookback = lookback
+        self.settle = settle
+        self.include_deleted = include_deleted
+        self.pagination = arguments.choice("pagination", pagination, PAGINATIONS)
+        self.concurrency = arguments.whole_number("concurrency", concurrency)
+        self.api_quota_limit = api_quota_limit
+        for name in _PARSERS:
+            if not arguments.is_template(getattr(self, name)):
+                self.argument(name)
+        if self.mode == "full" and not arguments.is_template(since) and not arguments.is_template(until):
+            self._refuse_window_of_full_run()
+
+    def execute(self, context: Context) -> Any:
+        """
+        Wait until the window has settled, then do what :meth:`resume` does.
+
+        :param context: The task's context.
+        """
+        with clear_errors():
+            window = self._window(context)
+            settle = self.argument("settle")
+        if window is None:
+            return self.resume(context, {"window": None})
+        event = {"window": [window.start.isoformat(), window.end.isoformat()]}
+        settled = window.end + settle
+        if settled > datetime.now(timezone.utc):
+            self.log.info(
+                "The window ends at %s, and Salesforce may commit records late: reading begins at %s.",
+                datetime_literal(window.end),
+                datetime_literal(settled),
+            )
+            wait(self, settled, event)
+        return self.resume(context, event)
+
+    def resume(self, context: Context, event: dict[str, Any]) -> Any:
+        """
+        Export, or go on with an export that was interrupted.
+
+        :param context: The task's context.
+        :param event: What was known when the task was deferred: ``window``, both ends or None, and more.
+        """
+        raise NotImplementedError
+
+    def plan_export(
+        self, context: Context, client: SalesforceClient, ends: Sequence[str] | None, *, readers: int
+    ) -> tuple[Plan, Folder]:
+        """
+        Count the rows, plan the pages, and make the folder that they go to.
+
+        :param context: The task's context.
+        :param client: The org.
+        :param ends: Start and end of the window; None for a full run.
+        :param readers: How many threads will read at once, over all tasks.
+        :raises QuotaReachedError: The pages would take more calls than the org has left for them.
+        """
+        from airflow_provider_salesforce_export.export.destination import prepare
+        from airflow_provider_salesforce_export.export.plan import make_plan
+        from airflow_provider_salesforce_export.export.window import Window
+
+        window = None
+        if ends:
+            start, end = map(datetime.fromisoformat, ends)
+            window = Window(start, end, self.argument("lookback"))
+        folder = self._folder(context, window)
+        self.log.info("Destination: %s", folder)
+        prepare(folder)
+        run = context["dag_run"]
+        run_id = f"{run.dag_id} {run.run_id} {self.task_id}"
+        plan = make_plan(client, self._request(client, window), readers=readers, run_id=run_id)
+        client.require_quota(plan.total_pages)
+        return plan, folder
+
+    def argument(self, name: str) -> Any:
+        """
+        Return an argument that may have been a template, as what it stands for.
+
+        :param name: Its name.
+        :raises ConfigurationError: It is not of its form.
+        """
+        return _PARSERS[name](getattr(self, name))
+
+    def _refuse_window_of_full_run(self) -> None:
+        if self.argument("since") or self.argument("until"):
+            raise ConfigurationError("since and until are for mode='incremental': a full run exports all records.")
+
+    def _window(self, context: Context) -> Window | None:
+        full_refresh = self.argument("full_refresh")
+        if self.argument("mode") == "full":
+            self._refuse_window_of_full_run()
+            return None
+        if full_refresh:
+            self.log.info("full_refresh: exporting all records.")
+            return None
+        from airflow_provider_salesforce_export.export.window import Window
+
+        run = context["dag_run"]
+        start = self.argument("since") or run.data_interval_start
+        end = self.argument("until") or run.data_interval_end
+        if start is None or end is None:
+            raise ConfigurationError(
+                "This incremental run has no data interval, because it was triggered without a logical date. "
+                "Trigger it with one, or set since and until, or use mode='full'."
+            )
+        return Window(start, end)
+
+    def _folder(self, context: Context, window: Window | None) -> Folder:
+        from airflow_provider_salesforce_export.export.window import partition_name
+
+        run = context["dag_run"]
+        partition = window.partition_name() if window else partition_name(run.logical_date or run.run_after)
+        return open_folder(self.destination, self.destination_conn_id) / self.object_type.name / partition
+
+    def _request(self, client: SalesforceClient, window: Window | None) -> Request:
+        from airflow_provider_salesforce_export.export.cursor import choose_cursor_field
+        from airflow_provider_salesforce_export.export.plan import Request
+        from airflow_provider_salesforce_export.salesforce.soql import Query
+
+        object_type, condition, effective = self.object_type, None, None
+        include_deleted = self.argument("include_deleted")
+        if window:
+            cursor_field = choose_cursor_field(object_type, client.describe(object_type.sobject))
+            object_type = replace(object_type, cursor_field=cursor_field)
+            condition = window.condition(cursor_field)
+            start, end = window.as_text()
+            effective = {"cursor_field": cursor_field, "start": start, "end": end}
+            self.log.info("Window: %s from %s to before %s", cursor_field, start, end)
+        query = Query(object_type.sobject, object_type.all_fields(include_deleted=include_deleted))
+        return Request(
+            object_type=object_type.name,
+            query=query.where(object_type.where, condition),
+            include_deleted=include_deleted,
+            page_size=self.argument("page_size"),
+            pagination=self.pagination,
+            window=effective,
+        )

@@ -1,0 +1,61 @@
+"""
+How a task waits: deferred, so that it holds no worker slot.
+
+What it has done so far travels in the trigger's event; ``resume(context, event)`` of the operator goes on from there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow_provider_salesforce_export.exceptions import QuotaReachedError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import BaseOperator
+
+    from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
+
+QUOTA_WAIT = timedelta(hours=1)
+"""How long a run waits for API quota before it tries again."""
+
+_MAX_QUOTA_WAITS = 24
+"""Salesforce counts the calls of the last 24 hours: what is not free by then does not become free."""
+
+
+def wait(operator: BaseOperator, until: datetime, state: dict[str, Any]) -> NoReturn:
+    """
+    Defer a task.
+
+    :param operator: The operator of the task; its ``resume`` is called with the state as ``event``.
+    :param until: When it goes on.
+    :param state: Plain data, without secrets.
+    """
+    from airflow_provider_salesforce_export.triggers.wait import WaitTrigger
+
+    operator.defer(trigger=WaitTrigger(until.isoformat(), state), method_name="resume")
+
+
+@contextmanager
+def waiting_for_quota(operator: BaseOperator, hook: SalesforceExportHook, event: dict[str, Any]) -> Iterator[None]:
+    """
+    Defer the task where the block meets the limit of API calls.
+
+    :param operator: The operator of the task.
+    :param hook: What the block talks to Salesforce with. It goes on counting calls where the task was deferred before.
+    :param event: What the task has done so far, as plain data; the block may add to it. What waiting itself needs is
+        kept in it as ``api_calls`` and ``quota_waits``.
+    :raises QuotaReachedError: The task has waited for a day.
+    """
+    hook.client.usage.calls = event.get("api_calls", 0)
+    try:
+        yield
+    except QuotaReachedError as error:
+        waits = event.get("quota_waits", 0) + 1
+        if waits > _MAX_QUOTA_WAITS:
+            raise
+        until = datetime.now(timezone.utc) + QUOTA_WAIT
+        operator.log.warning("%s Waiting until %s, without a worker slot.", error, f"{until:%Y-%m-%d %H:%M:%S %Z}")
+        wait(operator, until, event | {"api_calls": hook.client.usage.calls, "quota_waits": waits})

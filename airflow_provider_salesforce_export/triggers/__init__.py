@@ -1,0 +1,1 @@
+"""Waiting outside of a worker slot."""
