@@ -4,10 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(or $(shell command -v uv),$(CURDIR)/$(BIN)/uv)
 INSTALLED := .venv/.installed
-CODE := airflow_provider_salesforce_export dags tests
+CODE := airflow_provider_salesforce_export benchmarks dags tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test lint format constraints clean
+.PHONY: help demo ui test bench lint format constraints clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ ui: $(INSTALLED) ## Start Airflow with its UI, connected to the same org (Ctrl-C
 
 test: $(INSTALLED) ## Run all tests; ARGS="-k count" passes arguments to pytest
 	$(BIN)/python -m pytest $(ARGS)
+
+bench: $(INSTALLED) ## Measure speed, memory and API calls against simple-salesforce and plain HTTP; ARGS="--only export"
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 lint: $(INSTALLED) ## Check style, types, and docker-compose.yaml
 	$(BIN)/ruff check $(CODE)
@@ -36,7 +39,7 @@ constraints: $(INSTALLED) ## Pin every dependency anew in constraints.txt
 	    --custom-compile-command "make constraints" --output-file constraints.txt pyproject.toml
 
 clean: ## Remove what the other targets made: .venv, the demo's files, caches
-	rm -rf .venv .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist
+	rm -rf .venv .bench .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml constraints.txt

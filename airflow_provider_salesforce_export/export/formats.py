@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -30,25 +30,32 @@ class PageNumbers:
     offset: int
 
 
-def without_attributes(value: Any) -> Any:
-    """Return a record, or what it holds, without the ``attributes`` that Salesforce adds on each level."""
-    if isinstance(value, dict):
-        return {name: without_attributes(inner) for name, inner in value.items() if name != "attributes"}
-    return value
+def drop_attributes(record: Record) -> None:
+    """
+    Remove the ``attributes`` that Salesforce adds to a record and to each that it holds.
+
+    :param record: The record. It is changed, not copied: a page of copies costs as much time as parsing it did.
+    """
+    record.pop("attributes", None)
+    for value in record.values():
+        if isinstance(value, dict):
+            drop_attributes(value)
 
 
 def json_page(records: list[Record], numbers: PageNumbers) -> bytes:
     """
     Return a page as JSON: the records in the envelope of the service that this package replaces.
 
-    :param records: The records, as Salesforce sent them.
+    :param records: The records, as Salesforce sent them; they lose their ``attributes``.
     :param numbers: What the pagination says.
     """
+    for record in records:
+        drop_attributes(record)
     return orjson.dumps(
         {
             "success": True,
             "message": "SUCCESS",
-            "data": [without_attributes(record) for record in records],
+            "data": records,
             "pagination": {
                 "page": numbers.page,
                 "per_page": numbers.per_page,

@@ -161,10 +161,12 @@ def range_pages(client: SalesforceClient, plan: Plan, segment: Segment) -> Itera
         batches = client.query(soql, include_deleted=request.include_deleted)
         number, offset = segment.first_page + index, segment.rows_before + index * request.page_size
         for page in _parts(batches, request.page_size, number, offset, after, segment.until, limited=not is_last):
+            reached = page.until
             yield page
-        if page.until == segment.until:
+            del page  # or its records would be there until those of the next page are
+        if reached == segment.until:
             return  # Fewer rows than counted: the range is read to its end before its last page.
-        after = page.until
+        after = reached
 
 
 def _parts(
@@ -214,6 +216,7 @@ def write_pages(pages: Iterable[Page], plan: Plan, folder: Folder, suffix: str) 
         if page.is_last_part:
             yield parts
             parts = []
+        del page, content  # or they would be there until the next page is
         started = time.monotonic()
 
 

@@ -14,10 +14,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from itertools import pairwise
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.exceptions import PaginationError
-from airflow_provider_salesforce_export.export.ranges import IdRange, find_ranges
+from airflow_provider_salesforce_export.export.ranges import IdRange, find_ranges, survey
 from airflow_provider_salesforce_export.salesforce.soql import MAX_OFFSET, Query
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 _RUN_KEY_LENGTH = 8  # hexadecimal digits
 _ATTEMPT_BYTES = 2  # of randomness
+_FILL = 0.95  # so full are the pages of a range planned: ranges come out a little larger and smaller than their share
 
 
 @dataclass(frozen=True)
@@ -153,13 +155,14 @@ def make_plan(client: SalesforceClient, request: Request, *, readers: int, run_i
 
     :param client: The org.
     :param request: What is to be exported.
-    :param readers: How many threads will read at once, over all tasks: the number of ranges worth finding.
+    :param readers: How many threads will read at once, over all tasks: the most ranges that are worth finding.
     :param run_id: What tells the DAG run from all others.
     :raises PaginationError: ``pagination="offset"`` was asked for, and the object is too large for it.
     :raises SalesforceError: The org refused a query.
     """
     started_at = datetime.now(timezone.utc)
-    total = client.count(request.query.count(), include_deleted=request.include_deleted)
+    whole = survey(client, request)
+    total = whole.rows
     pages = -(-total // request.page_size)
     pagination = _choose_pagination(request, total, pages)
     if pagination == "offset":
@@ -169,7 +172,8 @@ def make_plan(client: SalesforceClient, request: Request, *, readers: int, run_i
     elif not pages:
         segments = []
     else:
-        segments = _number(find_ranges(client, request, total, wanted=min(pages, readers)), request.page_size)
+        wanted = _ranges_wanted(total, request.page_size, readers)
+        segments = _number(find_ranges(client, request, whole, wanted=wanted), request.page_size)
     total_pages = sum(segment.pages for segment in segments)
     log.info("%s: %d rows, to be read by %s in %d page(s).", request.object_type, total, pagination, total_pages)
     return Plan(
@@ -193,6 +197,13 @@ def _choose_pagination(request: Request, total: int, pages: int) -> str:
             f"refuses OFFSET above {MAX_OFFSET}. Use pagination='auto' or 'range'."
         )
     return request.pagination
+
+
+def _ranges_wanted(total: int, page_size: int, readers: int) -> int:
+    """Return the fewest ranges with which the readers take no longer: none a little larger than its whole pages."""
+    page = page_size * _FILL
+    pages_each = ceil(total / (readers * page))
+    return ceil(total / (pages_each * page))
 
 
 def _number(ranges: Iterable[IdRange], page_size: int) -> list[Segment]:

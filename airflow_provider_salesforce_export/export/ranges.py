@@ -1,22 +1,23 @@
 """
 Cutting the Id space of an object into ranges that hold about equally many rows.
 
-Bounds are interpolated between the first and the last Id, and one COUNT tells how full each range is. Real orgs have
-gaps (several blocks of Ids far apart), so a range that is much too full is narrowed to its own first and last Id and
-cut again. Hopping to bounds with OFFSET would cost as many calls, one after another, as reading the pages.
+One query tells how many rows a range holds, and its first and last Id. Cuts are interpolated between these, as if the
+rows lay evenly there. Real orgs have gaps (several blocks of Ids far apart) and crowds, so the ranges are surveyed in
+turn, and where one is much fuller than its share, all is cut anew by what is known by then. Hopping to bounds with
+OFFSET would cost as many calls, one after another, as reading the pages.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import pairwise
 from math import ceil
 from typing import TYPE_CHECKING
 
-from airflow_provider_salesforce_export.salesforce.record_ids import cut_evenly, distance
+from airflow_provider_salesforce_export.salesforce.record_ids import interpolate
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.plan import Request
@@ -24,105 +25,89 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_ROUNDS = 3
-"""How often ranges that are too full are cut again."""
-
-_TOO_FULL = 2  # times the mean
-_MUCH_NARROWER = 4  # times: then the rows of a range lie in one block of Ids
-_FINE_SLICES = 32  # for a range with rows all over it and a dense spot somewhere
+_COARSE_ROUNDS = 2  # one where Ids are even, one more where they lie in blocks
+_FINE_ROUNDS = 3  # for crowds
+_FINE_SLICES = 32  # at least; then joined to as many ranges as are wanted
+_FULL = 1.1  # times its share: so much may be in a range that was joined of slices
 _PARALLEL_CALLS = 8  # of Salesforce's 25 concurrent long-running requests; COUNT is short, but other programs live too
 
 
 @dataclass(frozen=True)
 class IdRange:
     """
-    The Ids in ``(after, until]``.
+    The Ids in ``(after, until]``, and what the org says of them.
 
     :param after: None for no lower bound.
     :param until: None for no upper bound.
-    :param rows: How many rows were counted in it.
+    :param rows: How many rows there are in it.
+    :param ends: The first and the last Id, where there are rows and it has been asked for.
     """
 
     after: str | None
     until: str | None
     rows: int
+    ends: tuple[str, str] | None = None
 
 
-def find_ranges(client: SalesforceClient, request: Request, total: int, *, wanted: int) -> list[IdRange]:
+def survey(client: SalesforceClient, request: Request, after: str | None = None, until: str | None = None) -> IdRange:
+    """
+    Ask the org about a range, in one call.
+
+    :param client: The org.
+    :param request: What is to be exported.
+    :param after: Only Ids above this one; None for no bound.
+    :param until: Only Ids up to this one; None for no bound.
+    """
+    soql = request.query.between(after, until).extent()
+    ((answer,),) = client.query(soql, include_deleted=request.include_deleted)
+    rows, first, last = (answer[f"expr{number}"] for number in range(3))
+    return IdRange(after, until, rows, (first, last) if rows else None)
+
+
+def find_ranges(client: SalesforceClient, request: Request, whole: IdRange, *, wanted: int) -> list[IdRange]:
     """
     Cut the Id space into ranges that meet: the first and the last are open, none holds much more than its share.
 
     :param client: The org.
     :param request: What is to be exported.
-    :param total: Rows, as counted.
+    :param whole: The Id space, surveyed.
     :param wanted: How many ranges there should be; a few more or fewer come back.
     """
-    if wanted < 2:
-        return [IdRange(None, None, total)]
-    share = total / wanted
+    ranges, fine = [whole], wanted * ceil(_FINE_SLICES / wanted)
     with ThreadPoolExecutor(_PARALLEL_CALLS) as threads:
-        cutter = _Cutter(client, request, threads)
-        ranges = _merge(cutter.cut(IdRange(None, None, total), share), share)
-        for _ in range(MAX_ROUNDS):
-            mean = total / max(wanted, len(ranges))
-            too_full = [id_range for id_range in ranges if id_range.rows > _TOO_FULL * mean]
-            if not too_full:
-                break
-            log.info(
-                "%d of %d Id ranges are much fuller than the others: cutting them again.", len(too_full), len(ranges)
-            )
-            pieces = {id_range: cutter.cut(id_range, share) for id_range in too_full}
-            ranges = _merge([piece for id_range in ranges for piece in pieces.get(id_range, [id_range])], share)
-    return ranges
+        for slices in (wanted,) * _COARSE_ROUNDS + (fine,) * _FINE_ROUNDS:
+            largest, share = max(id_range.rows for id_range in ranges), _rows(ranges) / wanted
+            if largest - share <= request.page_size * ceil(slices / _PARALLEL_CALLS):
+                break  # to read what is too much takes no more round trips than to ask again
+            log.info("The fullest of %d Id ranges holds %d rows, not %d: cutting anew.", len(ranges), largest, share)
+            bounds = pairwise([None, *_cuts(ranges, slices), None])
+            ranges = list(threads.map(lambda bounds: survey(client, request, *bounds), bounds))
+    return _join(ranges, _FULL * _rows(ranges) / wanted)
 
 
-class _Cutter:
-    """Cuts ranges by asking the org, several questions at a time."""
-
-    def __init__(self, client: SalesforceClient, request: Request, threads: Executor) -> None:
-        self._client = client
-        self._query = request.query
-        self._include_deleted = request.include_deleted
-        self._threads = threads
-        self._space: tuple[str, str] | None = None
-
-    def cut(self, id_range: IdRange, share: float) -> list[IdRange]:
-        """Return the range as slices of equal width between its first and last Id, with their rows."""
-        ends = self._query.between(id_range.after, id_range.until).ends()
-        first, last = self._threads.map(self._first_id, ends)
-        if first is None or last is None:  # the rows have been deleted since they were counted
-            return [IdRange(id_range.after, id_range.until, 0)]
-        cuts = [id_range.after, *cut_evenly(first, last, self._slices(id_range, first, last, share)), id_range.until]
-        bounds = list(pairwise(cuts))
-        counts = self._threads.map(self._count, bounds)
-        return [IdRange(after, until, rows) for (after, until), rows in zip(bounds, counts, strict=True)]
-
-    def _slices(self, id_range: IdRange, first: str, last: str, share: float) -> int:
-        """Return into how many slices to cut: as many as shares, or many where the rows crowd at an unknown spot."""
-        shares = ceil(id_range.rows / share)
-        if self._space is None:
-            self._space = first, last
-            return shares
-        width = distance(id_range.after or self._space[0], id_range.until or self._space[1])
-        is_one_block = width >= _MUCH_NARROWER * distance(first, last)
-        return shares if is_one_block else max(shares, _FINE_SLICES)
-
-    def _first_id(self, soql: str) -> str | None:
-        for batch in self._client.query(soql, include_deleted=self._include_deleted):
-            for record in batch:
-                return str(record["Id"])
-        return None
-
-    def _count(self, bounds: tuple[str | None, str | None]) -> int:
-        return self._client.count(self._query.between(*bounds).count(), include_deleted=self._include_deleted)
+def _rows(ranges: Iterable[IdRange]) -> int:
+    return sum(id_range.rows for id_range in ranges)
 
 
-def _merge(ranges: Iterable[IdRange], share: float) -> list[IdRange]:
-    """Join neighbours that together hold no more than the share, so that empty stretches cost no query."""
-    merged: list[IdRange] = []
+def _cuts(ranges: Iterable[IdRange], slices: int) -> list[str]:
+    """Return the Ids that cut the space into slices of equally many rows, if these lie evenly within each range."""
+    total, below, cuts = _rows(ranges), 0, set[str]()
     for id_range in ranges:
-        if merged and (merged[-1].rows + id_range.rows <= share or 0 in (merged[-1].rows, id_range.rows)):
-            before = merged.pop()
+        if id_range.ends:
+            reached = below + id_range.rows
+            for cut in range(below * slices // total + 1, min(reached * slices // total, slices - 1) + 1):
+                rank = -(-total * cut // slices) - below  # of the row after which to cut, from 1
+                cuts.add(interpolate(*id_range.ends, rank - 1, max(1, id_range.rows - 1)))
+            below = reached
+    return sorted(cuts)
+
+
+def _join(ranges: Iterable[IdRange], most: float) -> list[IdRange]:
+    """Join neighbours that together hold no more rows than that, so that empty stretches cost no query."""
+    joined: list[IdRange] = []
+    for id_range in ranges:
+        if joined and (joined[-1].rows + id_range.rows <= most or 0 in (joined[-1].rows, id_range.rows)):
+            before = joined.pop()
             id_range = IdRange(before.after, id_range.until, before.rows + id_range.rows)
-        merged.append(id_range)
-    return merged
+        joined.append(id_range)
+    return joined

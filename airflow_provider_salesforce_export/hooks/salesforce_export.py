@@ -171,10 +171,12 @@ class SalesforceExportHook(BaseHook):
         :param soql: The query.
         :param include_deleted: Read the recycle bin too.
         """
-        from airflow_provider_salesforce_export.export.formats import without_attributes
+        from airflow_provider_salesforce_export.export.formats import drop_attributes
 
         for batch in self.client.query(soql, include_deleted=include_deleted):
-            yield from map(without_attributes, batch)
+            for record in batch:
+                drop_attributes(record)
+                yield record
 
     def count(self, soql: str, *, include_deleted: bool = False) -> int:
         """

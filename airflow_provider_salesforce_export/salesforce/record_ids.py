@@ -23,24 +23,18 @@ def sort_key(record_id: str) -> str:
     return record_id[:_LENGTH]
 
 
-def distance(first: str, last: str) -> int:
-    """Return how far the second Id lies above the first, in Ids."""
-    return _to_number(last) - _to_number(first)
-
-
-def cut_evenly(first: str, last: str, slices: int) -> list[str]:
+def interpolate(first: str, last: str, part: int, parts: int) -> str:
     """
-    Return the Ids that cut the space between two Ids into equal slices.
+    Return the Id that lies some parts of the way from one Id to another; no record need have it.
 
-    :param first: The lowest Id, in its 15- or 18-character form.
-    :param last: The highest Id, of the same sObject.
-    :param slices: How many slices are wanted; fewer come back where the space is too narrow.
-    :returns: Rising 15-character Ids, each above ``first`` or equal to it and below ``last``; an Id that no record
-        has is a fine bound for a query.
+    :param first: An Id, in its 15- or 18-character form.
+    :param last: Another of the same sObject.
+    :param part: How many parts of the way: 0 gives the first Id, ``parts`` the last.
+    :param parts: Into how many parts the way is divided.
+    :returns: In the 15-character form.
     """
-    low, width = _to_number(first), distance(first, last)
-    steps = {width * cut // slices for cut in range(1, slices)}
-    return [first[:_PREFIX_LENGTH] + _to_digits(low + step) for step in sorted(steps) if step < width]
+    low, high = _to_number(first), _to_number(last)
+    return first[:_PREFIX_LENGTH] + _to_digits(low + (high - low) * part // parts)
 
 
 def _to_number(record_id: str) -> int:

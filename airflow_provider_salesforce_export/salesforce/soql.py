@@ -67,12 +67,13 @@ class Query:
         """Return the SOQL that counts the records."""
         return self._compose("COUNT()")
 
-    def ends(self) -> tuple[str, str]:
-        """Return the SOQL of the first and of the last Id."""
-        return (
-            self._compose("Id", "ORDER BY Id ASC LIMIT 1"),
-            self._compose("Id", "ORDER BY Id DESC LIMIT 1"),
-        )
+    def extent(self) -> str:
+        """
+        Return the SOQL that counts the records and finds the first and the last Id: ``expr0``, ``expr1``, ``expr2``.
+
+        See the *SOQL and SOSL Reference*, "Support for Field Types in Aggregate Functions".
+        """
+        return self._compose("COUNT(Id), MIN(Id), MAX(Id)")
 
     def select(self, *, limit: int | None = None, offset: int = 0) -> str:
         """Return the SOQL that reads the records by rising Id."""

@@ -29,6 +29,10 @@ class MemoryOrg:
         return len(self._answer(soql))
 
     def query(self, soql, *, include_deleted=False):
+        if "COUNT(Id), MIN(Id), MAX(Id)" in soql:
+            found = self._answer(soql)
+            yield [{"expr0": len(found), "expr1": min(found, default=None), "expr2": max(found, default=None)}]
+            return
         yield [{"attributes": {"type": "Contact"}, "Id": record_id} for record_id in self._answer(soql)]
 
     def first_batch(self, soql, *, include_deleted=False):

@@ -29,10 +29,7 @@ def test_count_bounds_and_pages_use_the_same_filter():
 
     assert query.count() == f"SELECT COUNT() FROM Contact {where}"
     assert query.select(limit=3, offset=6) == (f"SELECT Id, Name FROM Contact {where} ORDER BY Id ASC LIMIT 3 OFFSET 6")
-    assert query.ends() == (
-        f"SELECT Id FROM Contact {where} ORDER BY Id ASC LIMIT 1",
-        f"SELECT Id FROM Contact {where} ORDER BY Id DESC LIMIT 1",
-    )
+    assert query.extent() == f"SELECT COUNT(Id), MIN(Id), MAX(Id) FROM Contact {where}"
 
 
 def test_a_query_without_conditions_has_no_where():

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.page import export_segments
 from airflow_provider_salesforce_export.export.plan import Request, make_plan
-from airflow_provider_salesforce_export.export.ranges import find_ranges
+from airflow_provider_salesforce_export.export.ranges import find_ranges, survey
 from airflow_provider_salesforce_export.salesforce.soql import Query
 from tests.unit.memory_org import MemoryOrg, contact_id
 
@@ -162,10 +162,34 @@ def test_ranges_stay_balanced_and_cheap_on_awkward_ids(distribution, wanted):
     org = MemoryOrg(map(contact_id, DISTRIBUTIONS[distribution]))
     total = len(org.ids)
 
-    ranges = find_ranges(org, request(2000), total, wanted=wanted)
+    ranges = find_ranges(org, request(100), survey(org, request(100)), wanted=wanted)
 
     rows = [id_range.rows for id_range in ranges]
     assert sum(rows) == total
     assert max(rows) <= 2 * total / len(ranges)
-    assert wanted / 2 <= len(ranges) <= 2 * wanted + 1
-    assert org.usage.calls <= 2 + wanted if distribution == "even" else org.usage.calls <= 3 * (2 + wanted + 2 * 32)
+    assert wanted / 2 <= len(ranges) <= 2 * wanted
+    assert org.usage.calls <= 1 + wanted if distribution == "even" else org.usage.calls <= 1 + 2 * wanted + 3 * 40
+
+
+@pytest.mark.parametrize("wanted", [4, 10, 32])
+def test_blocks_of_ids_far_apart_cost_one_round_of_questions_more(wanted):
+    org = MemoryOrg(map(contact_id, DISTRIBUTIONS["two blocks far apart"]))
+
+    ranges = find_ranges(org, request(20), survey(org, request(20)), wanted=wanted)
+
+    assert len(ranges) == wanted
+    assert max(id_range.rows for id_range in ranges) <= 1.01 * ROWS / wanted
+    assert org.usage.calls == 1 + 2 * wanted
+
+
+@pytest.mark.parametrize(
+    ("readers", "pages_of_segments"),
+    [(1, [50]), (4, [13, 13, 13, 13]), (16, [4] * 14), (100, [1] * 53)],
+    ids=str,
+)
+def test_ranges_are_as_few_as_keep_the_readers_busy_and_end_with_full_pages(readers, pages_of_segments):
+    org = MemoryOrg(map(contact_id, DISTRIBUTIONS["even"]))
+
+    plan = make_plan(org, request(100), readers=readers, run_id="run")
+
+    assert [segment.pages for segment in plan.segments] == pages_of_segments
