@@ -1,4 +1,4 @@
-"""What Airflow discovers of this package: the connection type and its form."""
+"""What Airflow discovers of this package: the connection type and its form, the configuration, the commands."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": _CONNECTION_FIELDS,
             }
         ],
+        "cli": ["airflow_provider_salesforce_export.cli.definition.get_cli_commands"],
         "config": {
             "salesforce_export": {
                 "description": "Settings of the Salesforce export provider.",

@@ -73,7 +73,7 @@ def _greet(around: Surroundings, port: int) -> None:
     console.print(f"  Salesforce   {around.org.url}")
     console.print(f"  Pages        {around.pages}")
     console.print(f"  Log          {LOG}")
-    console.print("\nThe three DAGs have begun their first scheduled runs.", end=" ")
+    console.print("\nThe DAGs that export have begun their first scheduled runs.", end=" ")
     console.print("Trigger salesforce_contacts, salesforce_deals or salesforce_notes. Ctrl-C stops everything.")
 
 

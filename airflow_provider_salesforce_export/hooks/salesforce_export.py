@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_salesforce_export.exceptions import ConfigurationError, SalesforceExportError
+from airflow_provider_salesforce_export.exceptions import (
+    ConfigurationError,
+    KeyCollectionError,
+    KeyCollectionUnavailableError,
+    SalesforceError,
+    SalesforceExportError,
+)
 from airflow_provider_salesforce_export.hooks import fields
 from airflow_provider_salesforce_export.hooks.connection import DEFAULT_CONN_ID, ConnectionSettings, find_connection
 from airflow_provider_salesforce_export.hooks.fields import Field
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_salesforce_export.key_collection.collection import KeyCollection
     from airflow_provider_salesforce_export.key_collection.encryption import KeyEncryption
     from airflow_provider_salesforce_export.key_collection.key import Account
+    from airflow_provider_salesforce_export.key_collection.stored_token import StoredToken
     from airflow_provider_salesforce_export.salesforce.client import Record, SalesforceClient
 
 DEFAULT_POOL_SIZE = 10
@@ -66,7 +73,7 @@ class SalesforceExportHook(BaseHook):
     def close(self) -> None:
         """Close the connections to Salesforce and to MongoDB; they are opened again where they are needed again."""
         self._opened.close()
-        for name in ("client", "keys"):
+        for name in ("client", "tokens", "keys"):
             self.__dict__.pop(name, None)
 
     @cached_property
@@ -129,18 +136,28 @@ class SalesforceExportHook(BaseHook):
         return KeyEncryption(keys, self.settings.encryption_secret())
 
     @cached_property
+    def tokens(self) -> StoredToken:
+        """
+        Return the token that all workers share.
+
+        :raises ConfigurationError: The connection is incomplete.
+        """
+        from airflow_provider_salesforce_export.key_collection.stored_token import StoredToken
+
+        return StoredToken(self.keys, self.account, self.settings.token_endpoint(), self.settings.grant())
+
+    @cached_property
     def client(self) -> SalesforceClient:
         """
         Return the client of the org.
 
         :raises ConfigurationError: The connection is incomplete.
         """
-        from airflow_provider_salesforce_export.key_collection.stored_token import StoredToken
         from airflow_provider_salesforce_export.salesforce.client import DEFAULT_API_VERSION, SalesforceClient
 
         settings = self.settings
         client = SalesforceClient(
-            StoredToken(self.keys, self.account, settings.token_endpoint(), settings.grant()),
+            self.tokens,
             api_version=settings.api_version or DEFAULT_API_VERSION,
             timeout=(settings.auth_timeout, settings.timeout),
             proxies=settings.proxies,
@@ -227,6 +244,41 @@ class SalesforceExportHook(BaseHook):
         """
         self.client.delete(sobject, record_id)
 
+    def renew(self) -> None:
+        """
+        Renew the stored token though it may still work, so that its login does not die of idleness.
+
+        Other workers can go on meanwhile, as at any renewal.
+
+        :raises LoginRequiredError: Salesforce has ended the login, or there never was one.
+        """
+        self.tokens.renew(self.tokens.current())
+
+    def log_out(self) -> bool:
+        """
+        Revoke the stored token at Salesforce, and delete the key, also where the revocation fails.
+
+        :returns: Whether there was a key.
+        :raises SalesforceError: The key is deleted, but the token is not revoked.
+        :raises KeyCollectionError: MongoDB does not answer, or refuses; the key is not deleted.
+        """
+        failure: SalesforceExportError | None = None
+        try:
+            key = self.keys.find(self.account)
+            if key and key.token:
+                self.settings.token_endpoint().revoke(key.token)
+        except KeyCollectionUnavailableError:
+            raise
+        except (KeyCollectionError, SalesforceError) as error:
+            failure = error
+        deleted = self.keys.delete(self.account)
+        if failure:
+            raise SalesforceError(
+                "The key is deleted, but its token was not revoked, and is good until a Salesforce admin revokes it "
+                f"(Setup > Connected Apps OAuth Usage). {failure}"
+            ) from None
+        return deleted
+
     def test_connection(self) -> tuple[bool, str]:
         """
         Try the connection, and say what works or what is wrong: Airflow's Test button shows it.
@@ -239,8 +291,9 @@ class SalesforceExportHook(BaseHook):
                 if not grant.needs_key:
                     # The stored token may still work, and would hide that a field of the connection is wrong.
                     self.settings.token_endpoint().fetch(grant, None)
-                user = self.client.user_info()
+                # First what answers 401 to an expired token, and has it renewed: user_info answers 403.
                 quota = self.client.limits()["DailyApiRequests"]
+                user = self.client.user_info()
                 return True, (
                     f"Connected to {self.client.instance_url} (org {user['organization_id']}) as "
                     f"{user['preferred_username']} by grant {grant.name}, API version {self.client.api_version}, "

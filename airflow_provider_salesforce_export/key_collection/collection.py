@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pymongo import ReadPreference
 from pymongo.errors import OperationFailure
@@ -34,23 +33,14 @@ log = logging.getLogger(__name__)
 DEFAULT_DATABASE = "salesforce_export"
 DEFAULT_COLLECTION = "integrations.salesforce.key"
 
+Rotation = Literal["rotated", "busy", "unreadable", "missing"]
+"""
+What became of a token when its encryption was to be changed: ``busy``, where it was being renewed (try again);
+``unreadable``, where it is encrypted under another key or is no token; ``missing``, where there is none.
+"""
+
 _WRITE_TIMEOUT = 10_000  # milliseconds to wait for a majority of the replica set
 _DIGITS_OF_MILLISECONDS = 13  # from 2001 to 2286
-
-
-@dataclass(frozen=True)
-class Rotation:
-    """
-    What became of the tokens when their encryption was changed to the newest key.
-
-    :param rotated: Whose are under it now.
-    :param busy: Whose were being renewed meanwhile: rotate once more.
-    :param unreadable: Whose are encrypted under another key, or are no tokens.
-    """
-
-    rotated: list[Account]
-    busy: list[Account]
-    unreadable: list[Account]
 
 
 class KeyCollection:
@@ -174,23 +164,31 @@ class KeyCollection:
         with mongo_errors():
             self._collection.delete_one(key.unchanged | {"token_invalidated": True})
 
-    def rotate(self) -> Rotation:
-        """Encrypt all tokens of the collection anew, under the newest key."""
-        rotation = Rotation([], [], [])
+    def rotate(self, account: Account) -> Rotation:
+        """
+        Encrypt the token of an account anew, under the newest key.
+
+        :param account: Whose token: that of another connection may be under keys that its own workers alone have.
+        """
+        document = self._document(account)
+        if document is None or "token" not in document:
+            return "missing"
+        try:
+            token = self._token(account, document["token"])
+        except KeyCollectionError:
+            return "unreadable"
         with mongo_errors():
-            for document in list(self._collection.find({"token": {"$exists": True}})):
-                account = Account(document.get("account_id", ""), document.get("owner", ""))
-                try:
-                    token = self._token(account, document["token"])
-                except KeyCollectionError:
-                    rotation.unreadable.append(account)
-                    continue
-                changed = self._collection.update_one(
-                    unchanged(document) | IS_FREE,
-                    {"$set": {"token": self._encryption.encrypt(token), "version": version_of(document) + 1}},
-                )
-                (rotation.rotated if changed.matched_count else rotation.busy).append(account)
-        return rotation
+            changed = self._collection.update_one(
+                unchanged(document) | IS_FREE,
+                {"$set": {"token": self._encryption.encrypt(token), "version": version_of(document) + 1}},
+            )
+        return "rotated" if changed.matched_count else "busy"
+
+    def accounts(self) -> list[Account]:
+        """Return whose tokens there are."""
+        with mongo_errors():
+            documents = list(self._collection.find({"token": {"$exists": True}}, {"account_id": 1, "owner": 1}))
+        return [Account(document.get("account_id", ""), document.get("owner", "")) for document in documents]
 
     def _make_unique(self) -> None:
         with mongo_errors():

@@ -13,7 +13,7 @@ from airflow_provider_salesforce_export.exceptions import (
     KeyDecryptionError,
 )
 from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
-from airflow_provider_salesforce_export.key_collection.collection import KeyCollection, Rotation
+from airflow_provider_salesforce_export.key_collection.collection import KeyCollection
 from airflow_provider_salesforce_export.key_collection.encryption import KeyEncryption
 from airflow_provider_salesforce_export.key_collection.key import Account, KeyStatus
 from airflow_provider_salesforce_export.key_collection.lease import Lease
@@ -287,14 +287,17 @@ def test_rotation_puts_every_token_under_the_newest_key(keys_under, documents):
     keys_under(Fernet.generate_key().decode()).save(foreign, TOKEN)
     renewal = old.lease(old.find(leased), 60)
 
-    rotation = keys_under(NEW_KEY, OLD_KEY).rotate()
+    keys = keys_under(NEW_KEY, OLD_KEY)
+    accounts = [ACCOUNT, leased, plain, foreign]
 
-    assert rotation == Rotation(rotated=[ACCOUNT, plain], busy=[leased], unreadable=[foreign])
+    assert keys.accounts() == accounts
+    assert [keys.rotate(account) for account in accounts] == ["rotated", "busy", "rotated", "unreadable"]
+    assert keys.rotate(Account("nobody", "x")) == "missing"
     only_new = keys_under(NEW_KEY)
     assert only_new.find(ACCOUNT).token == only_new.find(plain).token == TOKEN
     assert documents.find_one({"account_id": "plain"})["tenant"] == 1
     assert renewal.save(SECOND)
-    assert keys_under(NEW_KEY, OLD_KEY).rotate().rotated == [ACCOUNT, leased, plain]
+    assert keys.rotate(leased) == "rotated"
     assert only_new.find(leased).token == SECOND
 
 

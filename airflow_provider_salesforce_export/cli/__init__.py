@@ -1,0 +1,1 @@
+"""The commands ``airflow salesforce-export ...``, for people without a browser on the server."""

@@ -1,0 +1,81 @@
+"""A login in the browser: where the user is sent, and what becomes of the answer."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from airflow_provider_salesforce_export.exceptions import AuthenticationError, ConfigurationError
+from airflow_provider_salesforce_export.salesforce.grants import AuthorizationCodeGrant
+from airflow_provider_salesforce_export.salesforce.oauth import authorize_url, new_code_verifier
+from airflow_provider_salesforce_export.salesforce.refusals import cleaned
+
+if TYPE_CHECKING:
+    from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
+
+
+class BrowserLogin:
+    """
+    One login by the grant authorization_code, with PKCE.
+
+    :param hook: The connection whose key it is for.
+    :param redirect_uri: Where the answer goes: a callback URL of the app; that of the connection by default.
+    :raises ConfigurationError: The connection asks for a grant that needs no login, or for no refresh token, or nobody
+        says where the answer goes.
+    """
+
+    def __init__(self, hook: SalesforceExportHook, redirect_uri: str | None = None) -> None:
+        settings = hook.settings
+        if not settings.grant().needs_key:
+            raise ConfigurationError(
+                f"The Airflow connection {hook.salesforce_conn_id!r} needs no login: grant_type "
+                f"{settings.grant_type!r} obtains tokens by itself."
+            )
+        if not (redirect_uri := redirect_uri or settings.redirect_uri):
+            raise ConfigurationError(
+                f"The Airflow connection {hook.salesforce_conn_id!r} has no redirect_uri: write there a callback "
+                "URL of the app in Salesforce."
+            )
+        self._hook = hook
+        self._redirect_uri = redirect_uri
+        self._code_verifier = new_code_verifier()
+        self.state = secrets.token_urlsafe(32)
+        self.url = authorize_url(
+            settings.login_page_url,
+            settings.client_id,
+            redirect_uri=redirect_uri,
+            scopes=settings.scopes,
+            state=self.state,
+            code_verifier=self._code_verifier,
+        )
+
+    def belongs(self, answer: Mapping[str, str]) -> bool:
+        """
+        Return whether an answer is to this login, and not one that somebody else began.
+
+        :param answer: The parameters with which the browser came back.
+        """
+        return secrets.compare_digest(answer.get("state", "").encode(), self.state.encode())
+
+    def finish(self, answer: Mapping[str, str]) -> None:
+        """
+        Exchange the code of an answer for a token, and store it.
+
+        :param answer: The parameters with which the browser came back.
+        :raises AuthenticationError: The answer is to another login, the user has denied access, or Salesforce refuses.
+        """
+        if not self.belongs(answer):
+            raise AuthenticationError("The answer is to another login (its state differs): begin again.")
+        if not answer.get("code"):
+            said = ": ".join(cleaned(answer[name]) for name in ("error", "error_description") if answer.get(name))
+            raise AuthenticationError(f"Salesforce has not let the app in ({said or 'it sent no code'}): log in again.")
+        hook = self._hook
+        grant = AuthorizationCodeGrant(answer["code"], self._code_verifier, self._redirect_uri)
+        token = hook.settings.token_endpoint().fetch(grant, None)
+        if not token.get("refresh_token"):
+            raise AuthenticationError(
+                "Salesforce sent no refresh token, and the login would end with its session: a Salesforce admin adds "
+                "the scope refresh_token to the app."
+            )
+        hook.keys.save(hook.account, token)
