@@ -11,6 +11,7 @@ from airflow.cli.simple_table import AirflowConsole
 
 from airflow_provider_salesforce_export.cli.command import command, conn_ids_of, hook_of
 from airflow_provider_salesforce_export.exceptions import SalesforceExportError
+from airflow_provider_salesforce_export.hooks import login
 from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
 
 if TYPE_CHECKING:
@@ -42,7 +43,13 @@ def log_out(args: Namespace) -> None:
     :param args: What was typed.
     """
     with hook_of(args) as hook:
-        print("Logged out." if hook.log_out() else "There was no key.")
+        ended = login.log_out(hook)
+    if ended is None:
+        print("There was no key.")
+    elif ended.outcome == "good":
+        sys.exit(f"The key is deleted. {ended.remark}")
+    else:
+        print(f"Logged out. {ended.remark}".rstrip())
 
 
 @command

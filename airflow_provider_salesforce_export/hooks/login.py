@@ -1,12 +1,18 @@
-"""A login in the browser: where the user is sent, and what becomes of the answer."""
+"""A login in the browser: where the user is sent, what becomes of the answer, and how it ends."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from airflow_provider_salesforce_export.exceptions import AuthenticationError, ConfigurationError
+from airflow_provider_salesforce_export.exceptions import (
+    AuthenticationError,
+    ConfigurationError,
+    KeyCollectionError,
+    KeyCollectionUnavailableError,
+    SalesforceError,
+)
 from airflow_provider_salesforce_export.salesforce.grants import AuthorizationCodeGrant
 from airflow_provider_salesforce_export.salesforce.oauth import authorize_url, new_code_verifier
 from airflow_provider_salesforce_export.salesforce.refusals import cleaned
@@ -79,3 +85,41 @@ class BrowserLogin:
                 "the scope refresh_token to the app."
             )
         hook.keys.save(hook.account, token)
+
+
+class LoggedOut(NamedTuple):
+    """
+    What became of the token whose key was deleted.
+
+    :param outcome: ``revoked``; ``dead``, where Salesforce did not know it any more; ``good``, where it still is.
+    :param remark: What there is to say of it; empty where it was revoked.
+    """
+
+    outcome: Literal["revoked", "dead", "good"]
+    remark: str = ""
+
+
+def log_out(hook: SalesforceExportHook) -> LoggedOut | None:
+    """
+    Revoke the stored token at Salesforce, and delete the key, also where the revocation fails.
+
+    :param hook: The connection whose key it is.
+    :returns: None where there was no key.
+    :raises KeyCollectionError: MongoDB does not answer, or refuses; the key is not deleted.
+    """
+    try:
+        key = hook.keys.find(hook.account)
+        if key is None or key.is_placeholder:
+            return None
+        is_known = key.token is not None and hook.settings.token_endpoint().revoke(key.token)
+        ended = LoggedOut("revoked") if is_known else LoggedOut("dead", "Salesforce did not know the token any more.")
+    except KeyCollectionUnavailableError:
+        raise
+    except (KeyCollectionError, SalesforceError) as error:
+        ended = LoggedOut(
+            "good",
+            "The token was not revoked, and stays good until a Salesforce admin revokes it (Setup > Connected Apps "
+            f"OAuth Usage). {error}",
+        )
+    hook.keys.delete(hook.account)
+    return ended

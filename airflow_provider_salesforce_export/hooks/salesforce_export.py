@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,6 @@ from airflow.providers.common.compat.sdk import BaseHook
 
 from airflow_provider_salesforce_export.exceptions import (
     ConfigurationError,
-    KeyCollectionError,
-    KeyCollectionUnavailableError,
-    SalesforceError,
     SalesforceExportError,
 )
 from airflow_provider_salesforce_export.hooks import fields
@@ -32,6 +30,25 @@ DEFAULT_POOL_SIZE = 10
 
 _MONGO_TIMEOUT = 5_000  # milliseconds to find a server; the driver's own default lets a task hang for 30 seconds
 _MONGO_REPLY_TIMEOUT = 15_000  # longer than a write waits for its majority; the driver's own default is for ever
+
+
+@dataclass(frozen=True)
+class ConnectionCheck:
+    """
+    What a connection leads to.
+
+    :param instance_url: The org.
+    :param org_id: Its Id.
+    :param user: As whom.
+    :param calls_left: API calls that the org has left today.
+    :param calls_allowed: API calls that it has a day.
+    """
+
+    instance_url: str
+    org_id: str
+    user: str
+    calls_left: int
+    calls_allowed: int
 
 
 class SalesforceExportHook(BaseHook):
@@ -254,30 +271,26 @@ class SalesforceExportHook(BaseHook):
         """
         self.tokens.renew(self.tokens.current())
 
-    def log_out(self) -> bool:
+    def check(self) -> ConnectionCheck:
         """
-        Revoke the stored token at Salesforce, and delete the key, also where the revocation fails.
+        Call Salesforce, and return what the connection leads to.
 
-        :returns: Whether there was a key.
-        :raises SalesforceError: The key is deleted, but the token is not revoked.
-        :raises KeyCollectionError: MongoDB does not answer, or refuses; the key is not deleted.
+        :raises SalesforceExportError: It does not work.
         """
-        failure: SalesforceExportError | None = None
-        try:
-            key = self.keys.find(self.account)
-            if key and key.token:
-                self.settings.token_endpoint().revoke(key.token)
-        except KeyCollectionUnavailableError:
-            raise
-        except (KeyCollectionError, SalesforceError) as error:
-            failure = error
-        deleted = self.keys.delete(self.account)
-        if failure:
-            raise SalesforceError(
-                "The key is deleted, but its token was not revoked, and is good until a Salesforce admin revokes it "
-                f"(Setup > Connected Apps OAuth Usage). {failure}"
-            ) from None
-        return deleted
+        grant = self.settings.grant()
+        if not grant.needs_key:
+            # The stored token may still work, and would hide that a field of the connection is wrong.
+            self.settings.token_endpoint().fetch(grant, None)
+        # First of all the REST API: it answers 401 to an expired token, which renews it, and userinfo answers 403.
+        quota = self.client.limits()["DailyApiRequests"]
+        user = self.client.user_info()
+        return ConnectionCheck(
+            instance_url=self.client.instance_url,
+            org_id=user["organization_id"],
+            user=user["preferred_username"],
+            calls_left=quota["Remaining"],
+            calls_allowed=quota["Max"],
+        )
 
     def test_connection(self) -> tuple[bool, str]:
         """
@@ -287,17 +300,11 @@ class SalesforceExportHook(BaseHook):
         """
         try:
             with self:
-                grant = self.settings.grant()
-                if not grant.needs_key:
-                    # The stored token may still work, and would hide that a field of the connection is wrong.
-                    self.settings.token_endpoint().fetch(grant, None)
-                # First what answers 401 to an expired token, and has it renewed: user_info answers 403.
-                quota = self.client.limits()["DailyApiRequests"]
-                user = self.client.user_info()
+                found = self.check()
                 return True, (
-                    f"Connected to {self.client.instance_url} (org {user['organization_id']}) as "
-                    f"{user['preferred_username']} by grant {grant.name}, API version {self.client.api_version}, "
-                    f"{quota['Remaining']} of {quota['Max']} API calls left today."
+                    f"Connected to {found.instance_url} (org {found.org_id}) as {found.user} by grant "
+                    f"{self.settings.grant_type}, API version {self.client.api_version}, "
+                    f"{found.calls_left} of {found.calls_allowed} API calls left today."
                 )
         except SalesforceExportError as error:
             return False, str(error)

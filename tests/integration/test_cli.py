@@ -220,7 +220,7 @@ def test_logging_out_says_where_salesforce_has_not_revoked(cli, server, keys, re
     status, _, err = cli("logout")
 
     assert status == 1
-    assert "The key is deleted, but its token was not revoked" in err
+    assert "The key is deleted. The token was not revoked, and stays good" in err
     assert message in err
     assert keys.find(account) is None
 

@@ -1,0 +1,1 @@
+globalThis.AirflowPlugin = () => globalThis.React.createElement("p", null, "Salesforce");
