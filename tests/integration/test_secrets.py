@@ -19,7 +19,7 @@ from cryptography.fernet import Fernet
 from airflow_provider_salesforce_export.key_collection.collection import KeyCollection
 from airflow_provider_salesforce_export.key_collection.encryption import KeyEncryption
 from airflow_provider_salesforce_export.key_collection.key import Account
-from tests.integration.test_cli import CALLBACK, answer_of_browser
+from tests.integration.conftest import answer_of_browser
 
 DATABASE = Path(os.environ["AIRFLOW_HOME"]) / "airflow.db"
 WORKS = ("by_login", "by_old_key", "by_jwt", "by_jwt_file", "by_app", "by_password", "by_airflows_type")
@@ -107,7 +107,7 @@ def surroundings(org, key_pair, make_private_key, mongo_uri, database, tmp_path)
     jwt = {"grant_type": "jwt_bearer", "username": settings.username}
     encryption_key = Fernet.generate_key().decode()
     fields = {
-        "by_login": {"redirect_uri": CALLBACK},
+        "by_login": {"redirect_uri": "http://localhost:8765/callback"},
         "by_jwt": jwt | {"private_key": key_pair[0].replace("\n", "\\n")},
         "by_jwt_file": jwt | {"private_key_file_path": str(tmp_path / "key.pem")},
         "by_app": {"grant_type": "client_credentials"},
