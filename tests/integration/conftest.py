@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import requests
 from airflow.dag_processing.bundles.manager import DagBundlesManager
 from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 from airflow.sdk import DAG
@@ -262,6 +264,17 @@ def make_dag(request):
         )
 
     return make_dag
+
+
+def answer_of_browser(url, decision="allow"):
+    """Log in as a user does who opens the address; return the address that the browser is sent to."""
+    with requests.Session() as browser:
+        page = browser.get(url, timeout=30)
+        ticket = re.search(r'name="ticket" value="([^"]+)"', page.text)
+        assert ticket, page.text
+        form = {"ticket": ticket[1], "decision": decision}
+        answer = browser.post(page.url.partition("?")[0], data=form, allow_redirects=False, timeout=30)
+    return answer.headers["Location"]
 
 
 def run(dag, **arguments):

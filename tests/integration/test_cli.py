@@ -16,7 +16,7 @@ from airflow.models import Connection
 from airflow.utils.session import create_session
 from cryptography.fernet import Fernet
 
-from tests.integration.conftest import Export, ids_in
+from tests.integration.conftest import Export, answer_of_browser, ids_in
 
 CALLBACK = "http://localhost:8765/callback"
 TOKEN = {"access_token": "00D!plain", "refresh_token": "5Aep", "instance_url": "https://acme.my.salesforce.com"}
@@ -77,17 +77,6 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
-
-
-def answer_of_browser(url, decision="allow"):
-    """Log in as a user does who opens the address; return the address that the browser is sent to."""
-    with requests.Session() as browser:
-        page = browser.get(url, timeout=30)
-        ticket = re.search(r'name="ticket" value="([^"]+)"', page.text)
-        assert ticket, page.text
-        form = {"ticket": ticket[1], "decision": decision}
-        answer = browser.post(page.url.partition("?")[0], data=form, allow_redirects=False, timeout=30)
-    return answer.headers["Location"]
 
 
 class Terminal:
