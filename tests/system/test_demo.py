@@ -1,42 +1,13 @@
 """``make demo`` and ``make ui`` as a newcomer runs them: in processes of their own, with Airflow's real scheduler."""
 
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
-import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pytest
-import requests
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def checkout(tmp_path):
-    """An empty folder with the DAGs, from which the demo is started."""
-    (tmp_path / "dags").symlink_to(ROOT / "dags")
-    return tmp_path
-
-
-@contextmanager
-def started(module, folder):
-    """Start a module as make does; whatever happens, nothing of it is left at the end."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    command = [sys.executable, "-m", f"airflow_provider_salesforce_export.{module}"]
-    process = subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
+from tests.system.conftest import Airflow, read_until, started, wait_until
 
 
 @contextmanager
@@ -50,16 +21,6 @@ def taken_port(port):
         yield
 
 
-def read_until(process, pattern):
-    """Return what a process prints up to a line with the pattern."""
-    shown = ""
-    for line in process.stdout:
-        shown += line
-        if re.search(pattern, line):
-            return shown
-    raise AssertionError(f"{pattern!r} was never printed:\n{shown}")
-
-
 def processes_in(folder):
     """Return the command lines of processes that work in a folder, or have an environment that names it."""
     found = []
@@ -71,13 +32,6 @@ def processes_in(folder):
         if str(folder).encode() in environment + command:
             found.append(command.replace(b"\0", b" ").decode())
     return found
-
-
-def wait_until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.5)
 
 
 def test_the_demo_exports_every_record_once_and_shows_what_it_did(checkout):
@@ -132,23 +86,3 @@ def test_the_ui_runs_a_dag_with_the_real_scheduler_on_another_port_where_8080_is
 
     assert ui.returncode == 0
     wait_until(lambda: processes_in(checkout) == [])
-
-
-class Airflow:
-    """Airflow's REST API."""
-
-    def __init__(self, url):
-        self.url = url
-        self.session = requests.Session()
-        self.session.headers["Authorization"] = f"Bearer {requests.get(f'{url}/auth/token').json()['access_token']}"
-
-    def get(self, path):
-        return self._checked(self.session.get(f"{self.url}/api/v2/{path}"))
-
-    def post(self, path, body):
-        return self._checked(self.session.post(f"{self.url}/api/v2/{path}", json=body))
-
-    @staticmethod
-    def _checked(response):
-        assert response.ok, response.text
-        return response.json()

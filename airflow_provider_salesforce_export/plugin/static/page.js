@@ -56,9 +56,9 @@ const api = {
     }),
 };
 
-/** Leave for Salesforce's login, which ends at this page again. */
+/** Leave for Salesforce's login, which ends at this page again, on the host that Airflow is configured for. */
 function logIn(connId) {
-  const back = window.location.origin + window.location.pathname;
+  const back = window.location.pathname;
   window.location.assign(new URL(`auth/login?${new URLSearchParams({ conn_id: connId, forward_url: back })}`, API));
 }
 
@@ -67,7 +67,7 @@ function logIn(connId) {
 /** Return by action why it is not to be had, or nothing where it is. */
 function refusals({ state, grant_type: grant, may }) {
   const needsRight = (right) => `You need the right to ${right} this connection in Airflow. Ask an Airflow admin.`;
-  const byLogin = grant === "refresh_token";
+  const byLogin = grant === "refresh_token" || grant === null; // null where the connection cannot be made sense of
   const withoutKey = byLogin && (state === "never" || state === "needs_login") && "Log in first.";
   return {
     login:
@@ -294,7 +294,7 @@ function DisconnectDialog({ connId, open, onCancel, onConfirm }) {
   );
 }
 
-function Connection({ row, reload }) {
+function Connection({ row, callbackUrl, reload }) {
   const [busy, setBusy] = useState(null);
   const [notice, setNotice] = useState(null);
   const [tested, setTested] = useState(null);
@@ -351,7 +351,7 @@ function Connection({ row, reload }) {
           { gap: 2, wrap: "wrap", minW: 0 },
           h(Heading, { as: "h2", size: "md", overflowWrap: "anywhere" }, row.conn_id),
           h(Badge, { colorPalette: state.color, variant: "solid" }, state.label),
-          h(Badge, { variant: "outline", colorPalette: "gray" }, row.environment),
+          row.environment && h(Badge, { variant: "outline", colorPalette: "gray" }, row.environment),
         ),
         h(
           HStack,
@@ -382,7 +382,8 @@ function Connection({ row, reload }) {
           h(Fact, { name: "Connected by" }, row.connected_by),
           h(Fact, { name: "Token issued" }, h(Time, { at: row.issued_at })),
           h(Fact, { name: "Last renewed" }, h(Time, { at: row.updated_at })),
-          h(Fact, { name: "Key (account, owner)" }, `${row.account_id}, ${row.owner}`),
+          h(Fact, { name: "Key (account, owner)" }, row.account_id && `${row.account_id}, ${row.owner}`),
+          row.callback_url !== callbackUrl && h(Fact, { name: "Callback URL of its own" }, row.callback_url),
         ),
         tested?.api_usage && h(ApiUsage, { usage: tested.api_usage }),
         h(
@@ -552,7 +553,9 @@ function SalesforcePage() {
       ),
       answer && h(CallbackUrl, { url: answer.callback_url }),
       answer?.connections.length === 0 && h(NoConnections),
-      answer?.connections.map((row) => h(Connection, { key: row.conn_id, row, reload })),
+      answer?.connections.map((row) => 
+        h(Connection, { key: row.conn_id, row, callbackUrl: answer.callback_url, reload }),
+      ),
     ),
   );
 }
