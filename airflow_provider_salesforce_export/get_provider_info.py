@@ -38,6 +38,14 @@ def get_provider_info() -> dict[str, Any]:
                         "example": None,
                         "default": None,
                     },
+                    "allowed_forward_urls": {
+                        "description": "Where a browser may be sent after a login to Salesforce, besides Airflow's own "
+                        "[api] base_url: addresses with commas between them; what lies below one is allowed too.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "https://portal.acme.com,https://acme.com/integrations",
+                        "default": None,
+                    },
                 },
             },
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,19 +45,31 @@ def json_page(records: list[Record], numbers: PageNumbers) -> bytes:
     :param records: The records, as Salesforce sent them.
     :param numbers: What the pagination says.
     """
-    return orjson.dumps(
-        {
-            "success": True,
-            "message": "SUCCESS",
-            "data": [without_attributes(record) for record in records],
-            "pagination": {
-                "page": numbers.page,
-                "per_page": numbers.per_page,
-                "total": numbers.total,
-                "total_pages": numbers.total_pages,
-                "next_page": numbers.page + 1 if numbers.page < numbers.total_pages else None,
-                "prev_page": numbers.page - 1 if numbers.page > 1 else None,
-                "offsetValue": numbers.offset,
-            },
-        }
-    )
+    return b"".join(json_page_chunks([records], numbers))
+
+
+def json_page_chunks(batches: Iterable[list[Record]], numbers: PageNumbers) -> Iterator[bytes]:
+    """
+    Yield a page as JSON, a batch of records at a time; it is no JSON before the last chunk.
+
+    :param batches: The records, as Salesforce sent them.
+    :param numbers: What the pagination says.
+    """
+    before = b'{"success":true,"message":"SUCCESS","data":['
+    for batch in batches:
+        if batch:
+            yield before + orjson.dumps([without_attributes(record) for record in batch])[1:-1]
+            before = b","
+    yield (b"" if before == b"," else before) + b'],"pagination":' + orjson.dumps(_pagination(numbers)) + b"}"
+
+
+def _pagination(numbers: PageNumbers) -> dict[str, int | None]:
+    return {
+        "page": numbers.page,
+        "per_page": numbers.per_page,
+        "total": numbers.total,
+        "total_pages": numbers.total_pages,
+        "next_page": numbers.page + 1 if numbers.page < numbers.total_pages else None,
+        "prev_page": numbers.page - 1 if numbers.page > 1 else None,
+        "offsetValue": numbers.offset,
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,25 @@ DEFAULT_POOL_SIZE = 10
 
 _MONGO_TIMEOUT = 5_000  # milliseconds to find a server; the driver's own default lets a task hang for 30 seconds
 _MONGO_REPLY_TIMEOUT = 15_000  # longer than a write waits for its majority; the driver's own default is for ever
+
+
+@dataclass(frozen=True)
+class ConnectionCheck:
+    """
+    What a connection leads to.
+
+    :param instance_url: The org.
+    :param org_id: Its Id.
+    :param user: As whom.
+    :param calls_left: API calls that the org has left today.
+    :param calls_allowed: API calls that it has a day.
+    """
+
+    instance_url: str
+    org_id: str
+    user: str
+    calls_left: int
+    calls_allowed: int
 
 
 class SalesforceExportHook(BaseHook):
@@ -225,6 +245,26 @@ class SalesforceExportHook(BaseHook):
         """
         self.client.delete(sobject, record_id)
 
+    def check(self) -> ConnectionCheck:
+        """
+        Call Salesforce, and return what the connection leads to.
+
+        :raises SalesforceExportError: It does not work.
+        """
+        grant = self.settings.grant()
+        if not grant.needs_key:
+            # The stored token may still work, and would hide that a field of the connection is wrong.
+            self.settings.token_endpoint().fetch(grant, None)
+        user = self.client.user_info()
+        quota = self.client.limits()["DailyApiRequests"]
+        return ConnectionCheck(
+            instance_url=self.client.instance_url,
+            org_id=user["organization_id"],
+            user=user["preferred_username"],
+            calls_left=quota["Remaining"],
+            calls_allowed=quota["Max"],
+        )
+
     def test_connection(self) -> tuple[bool, str]:
         """
         Try the connection, and say what works or what is wrong: Airflow's Test button shows it.
@@ -233,16 +273,11 @@ class SalesforceExportHook(BaseHook):
         """
         try:
             with self:
-                grant = self.settings.grant()
-                if not grant.needs_key:
-                    # The stored token may still work, and would hide that a field of the connection is wrong.
-                    self.settings.token_endpoint().fetch(grant, None)
-                user = self.client.user_info()
-                quota = self.client.limits()["DailyApiRequests"]
+                found = self.check()
                 return True, (
-                    f"Connected to {self.client.instance_url} (org {user['organization_id']}) as "
-                    f"{user['preferred_username']} by grant {grant.name}, API version {self.client.api_version}, "
-                    f"{quota['Remaining']} of {quota['Max']} API calls left today."
+                    f"Connected to {found.instance_url} (org {found.org_id}) as {found.user} by grant "
+                    f"{self.settings.grant_type}, API version {self.client.api_version}, "
+                    f"{found.calls_left} of {found.calls_allowed} API calls left today."
                 )
         except SalesforceExportError as error:
             return False, str(error)

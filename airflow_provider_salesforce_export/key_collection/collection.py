@@ -22,6 +22,7 @@ from airflow_provider_salesforce_export.key_collection.key import (
     version_of,
 )
 from airflow_provider_salesforce_export.key_collection.lease import IS_FREE, Lease
+from airflow_provider_salesforce_export.key_collection.logins import PendingLogins
 from airflow_provider_salesforce_export.key_collection.mongo_errors import mongo_errors, said
 
 if TYPE_CHECKING:
@@ -77,6 +78,11 @@ class KeyCollection:
         """Return the full name, database and collection."""
         return self._collection.full_name
 
+    @property
+    def logins(self) -> PendingLogins:
+        """Return the logins that were begun, in a collection beside this one."""
+        return PendingLogins(self._collection["logins"], self._encryption)
+
     def find(self, account: Account) -> Key | None:
         """
         Return the key of an account, or None.
@@ -123,9 +129,10 @@ class KeyCollection:
             _issued_at(token.get("issued_at")),
             token.get("instance_url"),
             key.last_error,
+            str(document.get("connected_by") or ""),
         )
 
-    def save(self, account: Account, token: Token) -> None:
+    def save(self, account: Account, token: Token, connected_by: str = "") -> None:
         """
         Store the token of a login, in place of whatever is there. Other fields of the document are kept.
 
@@ -133,6 +140,7 @@ class KeyCollection:
 
         :param account: Whose key.
         :param token: The reply of the token endpoint.
+        :param connected_by: Who logged in, for people.
         """
         self._make_unique()
         saved = {
@@ -140,6 +148,7 @@ class KeyCollection:
             "token_invalidated": False,
             "version": {"$cond": [{"$in": [{"$type": "$version"}, ["int", "long"]]}, {"$add": ["$version", 1]}, 1]},
             "updated_at": "$$NOW",
+            "connected_by": {"$literal": connected_by},
         }
         with mongo_errors():
             self._collection.update_one(

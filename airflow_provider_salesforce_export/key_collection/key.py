@@ -62,6 +62,7 @@ class KeyStatus:
     :param issued_at: When Salesforce issued the token.
     :param instance_url: The org.
     :param last_error: What went wrong since the token was saved; empty where nothing did.
+    :param connected_by: Who logged in; empty where that is not known.
     """
 
     state: Literal["connected", "needs_login", "never"]
@@ -69,6 +70,7 @@ class KeyStatus:
     issued_at: datetime | None = None
     instance_url: str | None = None
     last_error: str = ""
+    connected_by: str = ""
 
 
 def unchanged(document: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_address
+from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
 from airflow_provider_salesforce_export.exceptions import AuthenticationError, ConfigurationError
@@ -69,6 +70,18 @@ def is_secure(url: str) -> bool:
 def is_my_domain(login_url: str) -> bool:
     """Return whether the login host is that of one org, not the one that all orgs share."""
     return not re.fullmatch(r"https://(login|test|welcome)\.salesforce\.(com|mil)", login_url)
+
+
+def kind_of_org(login_url: str) -> Literal["production", "sandbox", "local"]:
+    """
+    Return what kind of org a login host is for: ``local`` is an org on this machine, to develop against.
+
+    :param login_url: The login host.
+    """
+    if _is_loopback(urlsplit(login_url)):
+        return "local"
+    host = str(urlsplit(login_url).hostname)
+    return "sandbox" if host.startswith("test.") or _SANDBOX.fullmatch(host) else "production"
 
 
 def jwt_audience(login_url: str) -> str:

@@ -33,6 +33,7 @@ from airflow_provider_salesforce_export.salesforce.oauth import TokenEndpoint
 from airflow_provider_salesforce_export.salesforce.soql import Query
 from airflow_provider_salesforce_export.sandbox import SandboxServer, SandboxSettings
 from airflow_provider_salesforce_export.sandbox.mongod import running_mongod
+from tests.integration.api_server import Browser, running_api_server
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc)
 
@@ -232,6 +233,20 @@ def connections(mongo_uri, database, log_in, monkeypatch, tmp_path):
         monkeypatch.setenv("AIRFLOW_CONN_MONGO_DEFAULT", mongo_uri.replace("mongodb://", "mongo://"))
 
     return connections
+
+
+@pytest.fixture(scope="session")
+def airflow_url(airflow_database):
+    """Airflow's API server, which finds the plugin by its entry point."""
+    with running_api_server() as url:
+        yield url
+
+
+@pytest.fixture
+def browser(airflow_url):
+    """Open browsers in which one of the users is logged in to Airflow, or nobody."""
+    with ExitStack() as stack:
+        yield lambda user=None: stack.enter_context(Browser(airflow_url, user))
 
 
 @pytest.fixture

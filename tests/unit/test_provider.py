@@ -26,7 +26,8 @@ def test_airflow_finds_the_connection_type_and_its_hook():
 
 
 def test_the_entry_point_leads_to_the_metadata():
-    (entry_point,) = distribution("airflow-provider-salesforce-export").entry_points
+    entry_points = distribution("airflow-provider-salesforce-export").entry_points
+    (entry_point,) = entry_points.select(group="apache_airflow_provider")
 
     assert entry_point.load()() == get_provider_info()
 

@@ -1,0 +1,256 @@
+"""Logging in to Salesforce, coming back from there, and disconnecting."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from fastapi import HTTPException, Request, status
+from fastapi.responses import RedirectResponse, Response
+
+from airflow_provider_salesforce_export.exceptions import (
+    ConfigurationError,
+    KeyCollectionError,
+    KeyCollectionUnavailableError,
+    SalesforceError,
+    SalesforceExportError,
+)
+from airflow_provider_salesforce_export.key_collection.logins import LOGIN_SECONDS, PendingLogin
+from airflow_provider_salesforce_export.plugin import access, connections, errors, forwarding, state
+from airflow_provider_salesforce_export.plugin.addresses import base_url, required_callback_url
+from airflow_provider_salesforce_export.plugin.pages import plain_page
+from airflow_provider_salesforce_export.salesforce.grants import AuthorizationCodeGrant
+from airflow_provider_salesforce_export.salesforce.oauth import authorize_url, new_code_verifier
+from airflow_provider_salesforce_export.salesforce.refusals import cleaned
+
+if TYPE_CHECKING:
+    from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+
+    from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
+    from airflow_provider_salesforce_export.key_collection.key import Key
+    from airflow_provider_salesforce_export.plugin.state import State
+
+COOKIE = "salesforce_login"
+
+
+class LoginFailedError(SalesforceExportError):
+    """A login that ended without a key; the message says what to do."""
+
+
+def begin(
+    request: Request,
+    user: BaseUser,
+    forward_url: str,
+    conn_id: str | None,
+    account_id: str | None,
+    owner: str | None,
+) -> Response:
+    """
+    Send a browser to Salesforce; where a key is there already, straight to where it wants to go.
+
+    :param request: The browser's request.
+    :param user: Who logs in.
+    :param forward_url: Where the browser goes in the end; empty for nowhere.
+    :param conn_id: The Airflow connection; None for the default one.
+    :param account_id: Whose key; None for that of the connection.
+    :param owner: Whose key; None for that of the connection.
+    """
+    _check_forward_url(forward_url)
+    hook = connections.choose(user, "PUT", conn_id, account_id, owner)
+    try:
+        with hook:
+            if _has_key(hook):
+                return _succeed(forward_url)
+            return _to_salesforce(request, hook, user, forward_url)
+    except SalesforceExportError as error:
+        return _fail(forward_url, error)
+
+
+def end(request: Request, user: BaseUser | None) -> Response:
+    """
+    Take what Salesforce sends a browser back with, and store the key.
+
+    :param request: The browser's request.
+    :param user: Who is logged in to Airflow.
+    """
+    try:
+        carried = state.verify(request.query_params.get("state", ""))
+        _check_forward_url(carried.forward_url)
+    except state.StateError as error:
+        raise HTTPException(status.HTTP_400_BAD_REQUEST, str(error)) from None
+    try:
+        _store_key(request, user, carried)
+    except SalesforceExportError as error:
+        return _fail(carried.forward_url, error)
+    except HTTPException as error:
+        return _fail(carried.forward_url, LoginFailedError(error.detail), error.status_code)
+    return _succeed(carried.forward_url)
+
+
+def disconnect(hook: SalesforceExportHook) -> dict[str, str | bool]:
+    """
+    Revoke the token at Salesforce, and delete the key.
+
+    :param hook: The connection.
+    :returns: What happened.
+    """
+    with hook:
+        try:
+            key = hook.keys.find(hook.account)
+        except KeyCollectionUnavailableError:
+            raise
+        except KeyCollectionError as error:
+            hook.keys.delete(hook.account)
+            return _disconnected(f"The token could not be read, and was not revoked at Salesforce. {error}")
+        if key is None or key.is_placeholder:
+            raise HTTPException(status.HTTP_404_NOT_FOUND, "There is no key for this connection: nobody is logged in.")
+        refused = _revoke(hook, key)
+        hook.keys.delete(hook.account)
+    return _disconnected(refused)
+
+
+def _revoke(hook: SalesforceExportHook, key: Key) -> str:
+    """Return why the token was not revoked; empty where it was."""
+    if not key.token:
+        return "Salesforce had refused the token before."
+    try:
+        known = hook.settings.token_endpoint().revoke(key.token)
+    except SalesforceError as error:
+        return (
+            f"The token was not revoked, and stays good at Salesforce: {error} A Salesforce admin can revoke it under "
+            "Setup > Connected Apps OAuth Usage."
+        )
+    return "" if known else "Salesforce did not know the token any more."
+
+
+def _disconnected(refused: str) -> dict[str, str | bool]:
+    return {
+        "success": True,
+        "message": f"Disconnected: the key is deleted. {refused}".rstrip(),
+        "revoked": not refused,
+    }
+
+
+def _has_key(hook: SalesforceExportHook) -> bool:
+    """Return whether there is a key that Salesforce has not refused; a refused one is deleted."""
+    if not hook.settings.grant().needs_key:
+        raise ConfigurationError(
+            f"The Airflow connection {hook.salesforce_conn_id!r} obtains its tokens by itself (grant_type "
+            f"{hook.settings.grant_type!r}): no login is needed."
+        )
+    try:
+        key = hook.keys.find(hook.account)
+    except KeyCollectionUnavailableError:
+        raise
+    except KeyCollectionError:
+        return False  # what cannot be read is replaced by the login
+    if key and key.invalidated:
+        hook.keys.delete_invalidated(key)
+    return bool(key and key.token)
+
+
+def _to_salesforce(request: Request, hook: SalesforceExportHook, user: BaseUser, forward_url: str) -> Response:
+    settings, account = hook.settings, hook.account
+    login = PendingLogin(
+        login_id=secrets.token_urlsafe(24),
+        # Kept from login to login, so that two of them can be under way in one browser.
+        browser=request.cookies.get(COOKIE) or secrets.token_urlsafe(32),
+        user=user.get_id(),
+        redirect_uri=required_callback_url(settings),
+        code_verifier=new_code_verifier(),
+    )
+    url = authorize_url(
+        settings.login_page_url,
+        settings.client_id,
+        redirect_uri=login.redirect_uri,
+        scopes=settings.scopes,
+        state=state.sign(
+            login_id=login.login_id,
+            conn_id=hook.salesforce_conn_id,
+            account_id=account.account_id,
+            owner=account.owner,
+            forward_url=forward_url,
+            user=login.user,
+        ),
+        code_verifier=login.code_verifier,
+    )
+    hook.keys.logins.begin(login)
+    response = RedirectResponse(url, status.HTTP_302_FOUND)
+    callback = urlsplit(login.redirect_uri)
+    response.set_cookie(
+        COOKIE,
+        login.browser,
+        max_age=LOGIN_SECONDS,
+        path=callback.path.rpartition("/")[0] or "/",
+        secure=callback.scheme == "https",
+        httponly=True,
+        samesite="lax",  # which lets it come along when Salesforce sends the browser back
+    )
+    return response
+
+
+def _store_key(request: Request, user: BaseUser | None, carried: State) -> None:
+    browser = request.cookies.get(COOKIE)
+    if user is None or user.get_id() != carried.user:
+        raise HTTPException(
+            status.HTTP_403_FORBIDDEN,
+            "Another Airflow user began this login, or you were logged out meanwhile: log in to Airflow, and begin it "
+            "again.",
+        )
+    if carried.is_expired or not browser:
+        raise LoginFailedError(
+            "The login took longer than an hour: begin it again."
+            if carried.is_expired
+            else "This browser did not begin the login: begin it again, in one browser, at the address of Airflow that "
+            f"the callback URL has ({urlsplit(base_url()).netloc}), with cookies allowed."
+        )
+    access.require(user, carried.conn_id, "PUT")
+    with connections.choose(user, "PUT", carried.conn_id, carried.account_id, carried.owner) as hook:
+        login = hook.keys.logins.take(carried.login_id, browser, carried.user)
+        if login is None:
+            raise LoginFailedError("This login has ended already, or another browser began it: begin it again.")
+        grant = AuthorizationCodeGrant(_code(request, login.redirect_uri), login.code_verifier, login.redirect_uri)
+        try:
+            token = hook.settings.token_endpoint().fetch(grant, None)
+        except SalesforceError as error:
+            advice = errors.what_to_register(f"{error.error_code}: {error}", login.redirect_uri)
+            raise LoginFailedError(f"{error} {advice}".rstrip()) from None
+        if not token.get("refresh_token"):
+            raise LoginFailedError(
+                "Salesforce issued no refresh token, so nothing was stored: a Salesforce admin adds the scope "
+                "refresh_token to the app's OAuth Settings."
+            )
+        hook.keys.save(hook.account, token, connected_by=user.get_name())
+
+
+def _code(request: Request, redirect_uri: str) -> str:
+    """Return the code of a login that Salesforce allowed."""
+    answer = request.query_params
+    if answer.get("error") or not answer.get("code"):
+        said = ": ".join(filter(None, (cleaned(answer.get(name)) for name in ("error", "error_description"))))
+        advice = errors.what_to_register(said, redirect_uri)
+        raise LoginFailedError(f"Salesforce refused the login ({said or 'without a reason'}). {advice}".rstrip())
+    return str(answer["code"])
+
+
+def _check_forward_url(forward_url: str) -> None:
+    try:
+        if forward_url:
+            forwarding.checked(forward_url)
+    except forwarding.ForwardUrlError as error:
+        raise HTTPException(status.HTTP_400_BAD_REQUEST, str(error)) from None
+
+
+def _succeed(forward_url: str) -> Response:
+    if forward_url:
+        return RedirectResponse(forwarding.with_result(forward_url, "connected"), status.HTTP_302_FOUND)
+    return plain_page("Connected to Salesforce. You can close this page.")
+
+
+def _fail(forward_url: str, error: SalesforceExportError, code: int | None = None) -> Response:
+    if forward_url:
+        return RedirectResponse(forwarding.with_result(forward_url, "error", str(error)), status.HTTP_302_FOUND)
+    if code is None:
+        code = status.HTTP_400_BAD_REQUEST if isinstance(error, LoginFailedError) else errors.status_of(error)
+    return plain_page(str(error), code)

@@ -1,0 +1,107 @@
+"""The records of an object type as a response: one page, or all, streamed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterator
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from airflow_provider_salesforce_export.exceptions import SalesforceExportError
+from airflow_provider_salesforce_export.export.formats import PageNumbers, json_page_chunks
+from airflow_provider_salesforce_export.plugin.threads import in_thread
+from airflow_provider_salesforce_export.salesforce.record_ids import cut_evenly
+from airflow_provider_salesforce_export.salesforce.soql import MAX_OFFSET, Query
+
+if TYPE_CHECKING:
+    from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
+    from airflow_provider_salesforce_export.object_types import ObjectType
+    from airflow_provider_salesforce_export.salesforce.client import Record, SalesforceClient
+
+log = logging.getLogger(__name__)
+
+_BATCH = 2000  # records in a reply of Salesforce
+
+
+def open_page(hook: SalesforceExportHook, object_type: ObjectType, page: int, limit: int | None) -> Iterator[bytes]:
+    """
+    Return a page as chunks of JSON. The first one has been read, so that what fails at once fails here.
+
+    :param hook: The org.
+    :param object_type: What to read.
+    :param page: From 1.
+    :param limit: Records per page; None for all of them on one page.
+    :raises SalesforceExportError: Salesforce or MongoDB refuse or are away.
+    """
+    client = hook.client
+    query = Query(object_type.sobject, object_type.all_fields()).where(object_type.where)
+    total = client.count(query.count())
+    per_page = limit or total
+    offset = (page - 1) * per_page
+    wanted = max(0, min(per_page, total - offset))
+    client.require_quota(-(-wanted // _BATCH))
+    numbers = PageNumbers(page, per_page, total, -(-total // per_page) if per_page else 0, offset)
+    batches = _records(client, query, offset, wanted if limit else None, total) if wanted else iter(())
+    chunks = json_page_chunks(batches, numbers)
+    return chain([next(chunks)], chunks)
+
+
+async def stream(hook: SalesforceExportHook, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """
+    Yield chunks, and close the hook after the last one.
+
+    An error in the middle ends the connection before the response is complete: its status is out, and a client must
+    not take half of the records for all. Neither HTTP's last chunk nor the end of the JSON is sent.
+
+    :param hook: What they are read with.
+    :param chunks: The chunks.
+    """
+    try:
+        while (chunk := await in_thread(next, chunks, None)) is not None:
+            yield chunk
+    except SalesforceExportError as error:
+        log.error("The export of %s ended in the middle: %s", hook.salesforce_conn_id, error)
+        raise
+    finally:
+        hook.close()
+
+
+def _records(
+    client: SalesforceClient, query: Query, offset: int, limit: int | None, total: int
+) -> Iterator[list[Record]]:
+    """Yield the records from an offset on; Salesforce itself knows offsets up to 2,000 only."""
+    if offset > MAX_OFFSET:
+        after, offset = _near(client, query, offset, total)
+        query = query.between(after, None)
+    if offset:
+        # A reply to OFFSET may be cut short: what follows is read by Id.
+        records = client.first_batch(query.select(limit=limit, offset=offset))
+        yield records
+        if not records or (limit and len(records) >= limit):
+            return
+        query = query.between(records[-1]["Id"], None)
+        limit = limit and limit - len(records)
+    yield from client.query(query.select(limit=limit))
+
+
+def _near(client: SalesforceClient, query: Query, offset: int, total: int) -> tuple[str | None, int]:
+    """
+    Return an Id at most 2,000 records before an offset, and how many records lie between.
+
+    It is found by halving the space of Ids: ten counts for a million records, some dozens where Ids lie far apart.
+    """
+    ends = [record["Id"] for soql in query.ends() for batch in client.query(soql) for record in batch]
+    after: str | None = None
+    if len(ends) < 2:
+        return after, min(offset, MAX_OFFSET)
+    low, high = ends
+    while offset > MAX_OFFSET:
+        middle = cut_evenly(low, high, 2)
+        if not middle or middle[0] == low[: len(middle[0])]:
+            break  # the records have gone since they were counted
+        rows = client.count(query.between(after, middle[0]).count())
+        if rows <= offset:
+            after, low, offset = middle[0], middle[0], offset - rows
+        else:
+            high = middle[0]
+    return after, min(offset, MAX_OFFSET)
