@@ -70,6 +70,7 @@ def _greet(around: Surroundings, port: int) -> None:
     console.print(
         f"\n  Airflow      [bold]http://127.0.0.1:{port}[/]  no login needed: everybody on this machine is admin"
     )
+    console.print(f"  Its page     http://127.0.0.1:{port}/plugin/salesforce  log in, test, disconnect")
     console.print(f"  Salesforce   {around.org.url}")
     console.print(f"  Pages        {around.pages}")
     console.print(f"  Log          {LOG}")

@@ -1,8 +1,56 @@
-"""What tests of a running Airflow share: its REST API, and patience."""
+"""Starting ``make demo`` and ``make ui`` as a newcomer does, and Airflow's REST API for what runs then."""
 
+import os
+import re
+import subprocess
+import sys
 import time
+from contextlib import contextmanager
+from pathlib import Path
 
+import pytest
 import requests
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """An empty folder with the DAGs, from which the demo is started."""
+    (tmp_path / "dags").symlink_to(ROOT / "dags")
+    return tmp_path
+
+
+@contextmanager
+def started(module, folder):
+    """Start a module as make does; whatever happens, nothing of it is left at the end."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    command = [sys.executable, "-m", f"airflow_provider_salesforce_export.{module}"]
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def read_until(process, pattern):
+    """Return what a process prints up to a line with the pattern."""
+    shown = ""
+    for line in process.stdout:
+        shown += line
+        if re.search(pattern, line):
+            return shown
+    raise AssertionError(f"{pattern!r} was never printed:\n{shown}")
+
+
+def wait_until(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.5)
 
 
 class Airflow:
@@ -23,10 +71,3 @@ class Airflow:
     def _checked(response):
         assert response.ok, response.text
         return response.json()
-
-
-def wait_until(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.5)

@@ -1,42 +1,13 @@
 """``make demo`` and ``make ui`` as a newcomer runs them: in processes of their own, with Airflow's real scheduler."""
 
 import json
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import pytest
-
-from tests.system.conftest import Airflow, wait_until
-
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def checkout(tmp_path):
-    """An empty folder with the DAGs, from which the demo is started."""
-    (tmp_path / "dags").symlink_to(ROOT / "dags")
-    return tmp_path
-
-
-@contextmanager
-def started(module, folder):
-    """Start a module as make does; whatever happens, nothing of it is left at the end."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    command = [sys.executable, "-m", f"airflow_provider_salesforce_export.{module}"]
-    process = subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
+from tests.system.conftest import Airflow, read_until, started, wait_until
 
 
 @contextmanager
@@ -48,16 +19,6 @@ def taken_port(port):
             listener.bind(("127.0.0.1", port))
             listener.listen()
         yield
-
-
-def read_until(process, pattern):
-    """Return what a process prints up to a line with the pattern."""
-    shown = ""
-    for line in process.stdout:
-        shown += line
-        if re.search(pattern, line):
-            return shown
-    raise AssertionError(f"{pattern!r} was never printed:\n{shown}")
 
 
 def processes_in(folder):

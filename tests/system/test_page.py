@@ -1,0 +1,260 @@
+"""The page "Salesforce" in Airflow's navigation, in a real browser."""
+
+import json
+import re
+import shutil
+import signal
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from tests.system.conftest import ROOT, Airflow, read_until, started, wait_until
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+ROUTES = re.compile(r"/v1/integrations/salesforce/")
+CONNECTIONS = re.compile(r"/v1/integrations/salesforce/connections$")
+CONNECTION = {
+    "conn_id": "acme",
+    "environment": "production",
+    "login_url": "https://login.salesforce.com",
+    "grant_type": "refresh_token",
+    "account_id": "acme",
+    "owner": "data-platform",
+    "state": "connected",
+    "error": None,
+    "instance_url": "https://acme.my.salesforce.com",
+    "connected_by": "Ada",
+    "issued_at": "2026-01-01T00:00:00+00:00",
+    "updated_at": "2026-01-01T00:00:00+00:00",
+    "object_types": ["contacts"],
+    "callback_url": None,
+    "may": {"login": True, "disconnect": True, "test": True, "export": True},
+}
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is here: apt-get install chromium")
+
+
+@pytest.fixture(scope="module")
+def airflow(tmp_path_factory):
+    """The address of Airflow's UI, as `make ui` starts it."""
+    folder = tmp_path_factory.mktemp("ui")
+    (folder / "dags").symlink_to(ROOT / "dags")
+    with started("demo.ui", folder) as ui:
+        shown = read_until(ui, "Ctrl-C stops everything")
+        yield re.search(r"http://127\.0\.0\.1:\d+", shown)[0]
+        ui.send_signal(signal.SIGINT)
+        ui.communicate(timeout=120)
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def browser_tab(airflow, chromium):
+    """A tab of a browser that nobody has used before; it has seen no error in the page's code at the end."""
+    context = chromium.new_context(base_url=airflow, viewport={"width": 1400, "height": 900}, reduced_motion="reduce")
+    context.set_default_timeout(30_000)
+    tab = context.new_page()
+    errors = []
+    tab.on("pageerror", errors.append)
+    yield tab
+    context.close()
+    assert errors == []
+
+
+def opened(tab, query=""):
+    tab.goto(f"/plugin/salesforce{query}")
+    expect(tab.get_by_role("heading", name="Salesforce", exact=True)).to_be_visible(timeout=30_000)
+    return tab
+
+
+def with_connections(tab, *changes, status=200):
+    """Have Airflow answer with made-up connections; without any where there are no changes."""
+    answer = {"connections": [CONNECTION | change for change in changes], "callback_url": None}
+    tab.route(CONNECTIONS, lambda route: route.fulfill(status=status, json=answer))
+
+
+def test_a_user_logs_in_looks_exports_and_disconnects(airflow, browser_tab):
+    foreign = []
+    browser_tab.on("request", lambda request: None if request.url.startswith(airflow) else foreign.append(request.url))
+    browser_tab.goto("/")
+    browser_tab.get_by_role("link", name="Salesforce").click()
+    connection = browser_tab.get_by_role("region", name="salesforce_export_default")
+    expect(connection.get_by_text("Connected", exact=True)).to_be_visible(timeout=30_000)
+    expect(browser_tab.get_by_text(f"{airflow}/v1/integrations/salesforce/auth/callback")).to_be_visible()
+    assert foreign == []
+
+    disconnect(browser_tab, connection)
+    expect(connection.get_by_role("button", name="Test")).to_have_attribute("aria-disabled", "true")
+
+    connection.get_by_role("button", name="Log in").click()
+    browser_tab.get_by_role("button", name="Allow").click()
+    expect(browser_tab.get_by_text("Connected to Salesforce")).to_be_visible(timeout=30_000)
+    expect(connection.get_by_text("Connected", exact=True)).to_be_visible()
+    assert browser_tab.url == f"{airflow}/plugin/salesforce"
+
+    connection.get_by_role("button", name="contacts").click()
+    expect(connection.get_by_text("contacts: 10 of 12,345")).to_be_visible()
+    expect(connection.get_by_role("row")).to_have_count(11)
+    connection.get_by_role("tab", name="JSON").click()
+    shown = json.loads(connection.get_by_role("tabpanel").inner_text())
+    assert len(shown["data"]) == 10
+    assert shown["pagination"]["total"] == 12_345
+
+    connection.get_by_role("button", name="Test").click()
+    expect(connection.get_by_text("integration@sandbox.example", exact=True)).to_be_visible()
+    expect(connection.get_by_text(re.compile(r"[\d,]+ used, [\d,]+ left of 100,000"))).to_be_visible()
+
+    api = Airflow(airflow)
+    run = api.post("dags/salesforce_notes/dagRuns", {"logical_date": None})
+    path = f"dags/salesforce_notes/dagRuns/{run['dag_run_id']}"
+    wait_until(lambda: api.get(path)["state"] in ("success", "failed"), seconds=240)
+    assert api.get(path)["state"] == "success"
+
+    disconnect(browser_tab, connection)
+
+
+def disconnect(tab, connection):
+    connection.get_by_role("button", name="Disconnect").click()
+    tab.get_by_role("alertdialog").get_by_role("button", name="Disconnect").click()
+    expect(connection.get_by_text("Disconnected: the key is deleted.")).to_be_visible()
+    expect(connection.get_by_text("Never connected", exact=True)).to_be_visible()
+
+
+def test_the_result_of_a_login_is_shown_once(browser_tab):
+    with_connections(browser_tab, {})
+    opened(browser_tab, "?salesforce=error&message=<b>The user</b> said no&tab=1")
+    failure = browser_tab.get_by_role("alert").filter(has_text="<b>The user</b> said no")
+
+    expect(failure).to_be_focused()
+    assert browser_tab.url.endswith("/plugin/salesforce?tab=1")
+    browser_tab.reload()
+    expect(browser_tab.get_by_role("region", name="acme")).to_be_visible()
+    expect(failure).to_have_count(0)
+
+
+def test_the_keyboard_opens_and_leaves_the_question_before_disconnecting(browser_tab):
+    with_connections(browser_tab, {})
+    deleted = []
+    browser_tab.on("request", lambda request: deleted.append(request) if request.method == "DELETE" else None)
+    button = opened(browser_tab).get_by_role("region", name="acme").get_by_role("button", name="Disconnect")
+    button.focus()
+    browser_tab.keyboard.press("Enter")
+    dialog = browser_tab.get_by_role("alertdialog")
+    expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
+
+    browser_tab.keyboard.press("Escape")
+
+    expect(dialog).to_be_hidden()
+    expect(button).to_be_focused()
+    assert deleted == []
+
+
+@pytest.mark.parametrize(
+    ("change", "button", "reason"),
+    [
+        ({"state": "connected"}, "Log in", "disconnect first"),
+        ({"state": "never"}, "Test", "Log in first"),
+        ({"state": "needs_login"}, "contacts", "Log in first"),
+        ({"state": "never"}, "Disconnect", "no key"),
+        ({"state": "never", "may": CONNECTION["may"] | {"login": False}}, "Log in", "right to edit"),
+        ({"may": CONNECTION["may"] | {"disconnect": False}}, "Disconnect", "right to delete"),
+        ({"state": "never", "grant_type": "jwt_bearer"}, "Log in", "jwt_bearer needs no login"),
+    ],
+)
+def test_a_button_that_may_not_be_pressed_says_why(browser_tab, change, button, reason):
+    with_connections(browser_tab, change)
+    off = opened(browser_tab).get_by_role("region", name="acme").get_by_role("button", name=button)
+    calls = []
+    browser_tab.on("request", lambda request: calls.append(request.url) if ROUTES.search(request.url) else None)
+
+    off.click(force=True)
+    browser_tab.keyboard.press("Enter")
+
+    expect(off).to_have_attribute("aria-disabled", "true")
+    expect(off).to_have_accessible_description(re.compile(reason))
+    expect(browser_tab.get_by_role("alertdialog")).to_be_hidden()
+    assert calls == []
+
+
+def test_without_a_connection_the_page_says_what_to_do(browser_tab):
+    with_connections(browser_tab)
+    opened(browser_tab)
+
+    expect(browser_tab.get_by_text("No callback URL")).to_be_visible()
+    browser_tab.get_by_role("link", name="Open Airflow's connections").click()
+
+    expect(browser_tab).to_have_url(re.compile("/connections$"))
+
+
+def test_a_connection_that_makes_no_sense_and_a_mongodb_that_is_away_are_told(browser_tab):
+    nothing_known = dict.fromkeys(("environment", "login_url", "grant_type", "account_id", "owner", "connected_by"))
+    with_connections(
+        browser_tab,
+        nothing_known | {"state": "error", "error": "The field timeout is no number."},
+        {"conn_id": "b", "state": "error", "error": "MongoDB does not answer."},
+    )
+    opened(browser_tab)
+
+    for conn_id, text in (("acme", "The field timeout is no number."), ("b", "MongoDB does not answer.")):
+        connection = browser_tab.get_by_role("region", name=conn_id, exact=True)
+        expect(connection.get_by_text("Error", exact=True)).to_be_visible()
+        expect(connection.get_by_text(text)).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        ({"status": 401, "json": {"message": "Not authenticated"}}, "Reload the page to log in to Airflow"),
+        ({"status": 403, "json": {"detail": "Forbidden"}}, "Ask an Airflow admin"),
+        ({"status": 429, "json": {"message": "No calls are left."}, "headers": {"Retry-After": "60"}}, "in 60 seconds"),
+        ({"status": 400, "json": {"message": "Salesforce: <i>no such field</i>"}}, "Salesforce: <i>no such field</i>"),
+        ({"status": 502, "body": "<html>Bad Gateway</html>"}, "answered 502"),
+        (None, "does not answer"),
+    ],
+)
+def test_what_goes_wrong_is_said_and_the_connection_can_be_tried_again(browser_tab, answer, text):
+    with_connections(browser_tab, {})
+    pages = re.compile("/export/contacts")
+    browser_tab.route(pages, lambda route: route.fulfill(**answer) if answer else route.abort())
+    connection = opened(browser_tab).get_by_role("region", name="acme")
+    button = connection.get_by_role("button", name="contacts")
+
+    button.click()
+    expect(connection.get_by_text(text)).to_be_visible()
+    records = [{"Id": "1", "Account": None}, {"Id": "2", "Account": {"Name": "A"}}]
+    browser_tab.route(pages, lambda route: route.fulfill(json={"data": records, "pagination": {"total": 2}}))
+    button.click()
+
+    expect(connection.get_by_role("columnheader")).to_have_text(["Id", "Account.Name"])
+    expect(connection.get_by_text(text)).to_be_hidden()
+    expect(button).to_be_focused()
+
+
+@pytest.mark.parametrize("width", [400, 1400])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_fits_its_window(browser_tab, width, scheme):
+    with_connections(
+        browser_tab, {"login_url": "https://acme--a-very-long-name-of-a-sandbox.sandbox.my.salesforce.com"}
+    )
+    browser_tab.set_viewport_size({"width": width, "height": 900})
+    browser_tab.emulate_media(color_scheme=scheme)
+    connection = opened(browser_tab).get_by_role("region", name="acme")
+
+    box = connection.bounding_box()
+    assert box["x"] > 0
+    assert box["x"] + box["width"] <= width
+    for button in connection.get_by_role("button").all():
+        inside = button.bounding_box()
+        assert inside["x"] + inside["width"] <= width
+    background = browser_tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert is_dark(background) == (scheme == "dark")
+
+
+def is_dark(color):
+    return max(map(float, re.findall(r"[\d.]+", color)[:3])) < 128
