@@ -319,8 +319,7 @@ def test_a_file_that_goes_while_publishing_is_not_published(start_org, client_of
     client = client_of(server)
     plan = make_plan(client, request_for(page_size=250), readers=4, run_id="run")
     pages = export_segments(client, plan, tmp_path, threads=4, attempt=1)
-    count_again = server.org.before_request
-    count_again.append(lambda *_: (tmp_path / pages[2]["file"]).unlink(missing_ok=True))
+    server.org.before_request.append(lambda *_: (tmp_path / pages[2]["file"]).unlink(missing_ok=True))
 
     with pytest.raises(InconsistentPagesError, match=f"1 of 4 files have gone.*{pages[2]['file']}.*read.*again"):
         publish(client, tmp_path, plan, pages, api_calls=0)
