@@ -255,8 +255,9 @@ class SalesforceExportHook(BaseHook):
         if not grant.needs_key:
             # The stored token may still work, and would hide that a field of the connection is wrong.
             self.settings.token_endpoint().fetch(grant, None)
-        user = self.client.user_info()
+        # First of all the REST API: it answers 401 to an expired token, which renews it, and userinfo answers 403.
         quota = self.client.limits()["DailyApiRequests"]
+        user = self.client.user_info()
         return ConnectionCheck(
             instance_url=self.client.instance_url,
             org_id=user["organization_id"],

@@ -17,7 +17,7 @@ from airflow_provider_salesforce_export.exceptions import (
     SalesforceExportError,
 )
 from airflow_provider_salesforce_export.key_collection.logins import LOGIN_SECONDS, PendingLogin
-from airflow_provider_salesforce_export.plugin import access, connections, errors, forwarding, state
+from airflow_provider_salesforce_export.plugin import connections, errors, forwarding, state
 from airflow_provider_salesforce_export.plugin.addresses import base_url, required_callback_url
 from airflow_provider_salesforce_export.plugin.pages import plain_page
 from airflow_provider_salesforce_export.salesforce.grants import AuthorizationCodeGrant
@@ -205,7 +205,6 @@ def _store_key(request: Request, user: BaseUser | None, carried: State) -> None:
             else "This browser did not begin the login: begin it again, in one browser, at the address of Airflow that "
             f"the callback URL has ({urlsplit(base_url()).netloc}), with cookies allowed."
         )
-    access.require(user, carried.conn_id, "PUT")
     with connections.choose(user, "PUT", carried.conn_id, carried.account_id, carried.owner) as hook:
         login = hook.keys.logins.take(carried.login_id, browser, carried.user)
         if login is None:

@@ -50,8 +50,8 @@ async def stream(hook: SalesforceExportHook, chunks: Iterator[bytes]) -> AsyncIt
     """
     Yield chunks, and close the hook after the last one.
 
-    An error in the middle ends the connection before the response is complete: its status is out, and a client must
-    not take half of the records for all. Neither HTTP's last chunk nor the end of the JSON is sent.
+    The status is out when an error comes in the middle, and a client must not take half of the records for all: the
+    JSON is cut, so that nobody can parse it. (The connection need not be: a middleware of Airflow ends it properly.)
 
     :param hook: What they are read with.
     :param chunks: The chunks.

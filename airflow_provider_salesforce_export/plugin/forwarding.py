@@ -75,7 +75,7 @@ def _parts(url: str) -> SplitResult | None:
         _ = parts.port  # is checked only when asked for
     except ValueError:
         return None
-    is_path = not parts.scheme and not parts.netloc and url.startswith("/")
+    is_path = not parts.scheme and not parts.netloc and url.startswith("/") and not url.startswith("//")
     is_address = parts.scheme in _PORTS and _HOST.fullmatch(parts.netloc)
     return parts if (is_path or is_address) and _is_plain(parts.path) else None
 
