@@ -262,6 +262,7 @@ def test_the_page_fits_narrow_and_wide_windows_in_light_and_in_dark(browser_tab)
     connection = opened(browser_tab).get_by_role("region", name="acme")
     for width in (400, 1400):
         browser_tab.set_viewport_size({"width": width, "height": 900})
+        assert connection.evaluate("element => element.scrollWidth <= element.clientWidth")
         for part in (connection, *connection.get_by_role("button").all()):
             box = part.bounding_box()
             assert box["x"] >= 0

@@ -167,7 +167,7 @@ function ApiUsage({ usage }) {
   );
 }
 
-const AFTER_TEST = h(Text, { as: "span", color: "fg.subtle" }, "shown by Test");
+const AFTER_TEST = h(Text, { as: "span", color: "fg.muted" }, "shown by Test");
 
 // --- The first page of an object type -----------------------------------------------------------------------------
 
