@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import orjson
+import msgspec
 
 from airflow_provider_salesforce_export.exceptions import InconsistentPagesError
 from airflow_provider_salesforce_export.export import destination
@@ -50,7 +50,7 @@ def commit(folder: Folder, manifest: Manifest, *, run_key: str, attempt: int) ->
     :raises DestinationError: The folder cannot be read or written.
     """
     manifest = manifest | {"attempt": attempt, "replaces": _replaced_runs(folder, manifest["run"])}
-    content = orjson.dumps(manifest, option=orjson.OPT_INDENT_2)
+    content = msgspec.json.format(msgspec.json.encode(manifest))
     unfinished = f".{NAME}-{manifest['run']}-{attempt}.tmp"
     with destination.writing(folder / NAME, content, unfinished=unfinished):
         lying = destination.files(folder)
@@ -72,7 +72,7 @@ def is_replaced(folder: Folder, run: str) -> bool:
 
 def _standing(folder: Folder) -> Manifest | None:
     content = destination.read_if_there(folder / NAME)
-    return orjson.loads(content) if content else None
+    return msgspec.json.decode(content) if content else None
 
 
 def _replaces(standing: Manifest | None, run: str) -> bool:

@@ -62,15 +62,21 @@ def publish(
     if is_replaced(folder, plan.run):
         log.warning("Another run has replaced what this one published: the rows are read again.")
         plan, results = plan.renewed(), []
-    pages, repairs = _check_files(folder, results), list[Repair]()
+    with ThreadPoolExecutor(1) as thread:
+        counting = thread.submit(_count, client, plan)
+        pages, repairs = _check_files(folder, results), list[Repair]()
     if plan.total:  # Where there was nothing to count, there is nothing to cover.
         pages, repairs = Repairer(client, plan, folder, attempt=attempt).repair(pages)
-    count_after = client.count(plan.request.query.count(), include_deleted=plan.request.include_deleted)
+    count_after = _count(client, plan) if repairs else counting.result()
     written = [page for page in pages if page["file"]]
     manifest = _manifest(plan, written, repairs, count_after, api_calls + client.usage.calls)
     manifest = commit(folder, manifest, run_key=plan.run_key, attempt=attempt)
     _report(manifest, folder)
     return manifest
+
+
+def _count(client: SalesforceClient, plan: Plan) -> int:
+    return client.count(plan.request.query.count(), include_deleted=plan.request.include_deleted)
 
 
 def _check_files(folder: Folder, results: Sequence[PageResult]) -> list[PageResult]:

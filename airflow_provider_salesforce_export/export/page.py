@@ -26,7 +26,7 @@ from airflow_provider_salesforce_export.salesforce.record_ids import sort_key
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.destination import Folder
     from airflow_provider_salesforce_export.export.plan import Plan
-    from airflow_provider_salesforce_export.salesforce.client import Record, SalesforceClient
+    from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Page:
     :param offset: Rows of the object before this page, as counted.
     :param after: It covers Ids above this one; None for no bound.
     :param until: It covers Ids up to this one; None for no bound.
-    :param records: In the order of their Ids.
+    :param records: In the order of their Ids; structs of :mod:`~airflow_provider_salesforce_export.salesforce.records`.
     :param is_last_part: Whether no further part of this page follows.
     """
 
@@ -55,7 +55,7 @@ class Page:
     offset: int
     after: str | None
     until: str | None
-    records: list[Record]
+    records: list[Any]
     is_last_part: bool = True
 
 
@@ -129,19 +129,19 @@ def _offset_page(client: SalesforceClient, plan: Plan, segment: Segment) -> Iter
         return
     fences = 1 if number > 1 else 0
     soql = request.query.select(limit=request.page_size + fences, offset=offset - fences)
-    records = client.first_batch(soql, include_deleted=request.include_deleted)
+    records = client.first_batch(soql, include_deleted=request.include_deleted, record_type=request.query.record_type)
     after = None
     if fences:
         if not records:
             return  # Not even the fence is there: the page proves nothing, and publishing sees what is missing.
-        after, records = records[0]["Id"], records[1:]
+        after, records = records[0].Id, records[1:]
     missing = request.page_size - len(records)
-    rest: Iterator[list[Record]] = iter(())
+    rest: Iterator[list[Any]] = iter(())
     if is_last or missing:
         # A reply to OFFSET may be cut short, and rows may have been pushed down: what follows is read by Id.
-        following = request.query.between(records[-1]["Id"] if records else after, None)
+        following = request.query.between(records[-1].Id if records else after, None)
         soql = following.select(limit=None if is_last else missing)
-        rest = client.query(soql, include_deleted=request.include_deleted)
+        rest = client.query(soql, include_deleted=request.include_deleted, record_type=request.query.record_type)
     batches = chain([records], rest)
     yield from _parts(batches, request.page_size, number, offset, after, until=None, limited=not is_last)
 
@@ -158,7 +158,7 @@ def range_pages(client: SalesforceClient, plan: Plan, segment: Segment) -> Itera
     for index in range(segment.pages):
         is_last = index == segment.pages - 1
         soql = request.query.between(after, segment.until).select(limit=None if is_last else request.page_size)
-        batches = client.query(soql, include_deleted=request.include_deleted)
+        batches = client.query(soql, include_deleted=request.include_deleted, record_type=request.query.record_type)
         number, offset = segment.first_page + index, segment.rows_before + index * request.page_size
         for page in _parts(batches, request.page_size, number, offset, after, segment.until, limited=not is_last):
             reached = page.until
@@ -170,7 +170,7 @@ def range_pages(client: SalesforceClient, plan: Plan, segment: Segment) -> Itera
 
 
 def _parts(
-    batches: Iterable[list[Record]],
+    batches: Iterable[list[Any]],
     page_size: int,
     number: int,
     offset: int,
@@ -185,10 +185,10 @@ def _parts(
         records += batch
         while len(records) > page_size:
             page_records, records = records[:page_size], records[page_size:]
-            yield Page(number, part, offset, after, page_records[-1]["Id"], page_records, is_last_part=False)
-            part, offset, after = part + 1, offset + page_size, page_records[-1]["Id"]
+            yield Page(number, part, offset, after, page_records[-1].Id, page_records, is_last_part=False)
+            part, offset, after = part + 1, offset + page_size, page_records[-1].Id
     if limited and len(records) == page_size:
-        until = records[-1]["Id"]
+        until = records[-1].Id
     yield Page(number, part, offset, after, until, records)
 
 
@@ -236,8 +236,8 @@ def page_result(page: Page, content: bytes, name: str) -> PageResult:
         "rows": len(records),
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest() if records else None,
-        "first_id": records[0]["Id"] if records else None,
-        "last_id": records[-1]["Id"] if records else None,
+        "first_id": records[0].Id if records else None,
+        "last_id": records[-1].Id if records else None,
         "after": page.after,
         "until": page.until,
     }
@@ -245,7 +245,7 @@ def page_result(page: Page, content: bytes, name: str) -> PageResult:
 
 def _check_order(page: Page) -> None:
     """Rising Ids inside the page's interval: together with intervals that meet, no Id can be there twice."""
-    ids = [sort_key(record["Id"]) for record in page.records]
+    ids = [sort_key(record.Id) for record in page.records]
     bounds = [sort_key(page.after)] if page.after else []
     if not all(before < after for before, after in pairwise([*bounds, *ids])) or (
         ids and page.until and ids[-1] > sort_key(page.until)

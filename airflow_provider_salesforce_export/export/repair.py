@@ -14,10 +14,9 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
 from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.coverage import Tile, tile
+from airflow_provider_salesforce_export.export.formats import read_json_page
 from airflow_provider_salesforce_export.export.page import Page, PageResult, range_pages, write_pages
 from airflow_provider_salesforce_export.export.plan import Segment
 from airflow_provider_salesforce_export.salesforce.record_ids import sort_key
@@ -87,8 +86,9 @@ class Repairer:
     def _cut(self, part: Tile, page: PageResult) -> tuple[list[PageResult], str, int]:
         records = []
         if page["file"]:
-            records = orjson.loads(destination.read(self._folder / page["file"]))["data"]
-        kept = [record for record in records if sort_key(record["Id"]) > (part.after or "")]
+            content = destination.read(self._folder / page["file"])
+            records = read_json_page(content, self._plan.request.query.record_type)
+        kept = [record for record in records if sort_key(record.Id) > (part.after or "")]
         offset = (page["page"] - 1) * self._plan.request.page_size
         cut = Page(page["page"], page["part"], offset, part.after, page["until"], kept)
         (written,) = write_pages([cut], self._plan, self._folder, self._suffix)

@@ -205,7 +205,7 @@ class SalesforceExportHook(BaseHook):
         :param soql: The query.
         :param include_deleted: Read the recycle bin too.
         """
-        from airflow_provider_salesforce_export.export.formats import drop_attributes
+        from airflow_provider_salesforce_export.salesforce.records import drop_attributes
 
         for batch in self.client.query(soql, include_deleted=include_deleted):
             for record in batch:

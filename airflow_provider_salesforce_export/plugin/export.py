@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.exceptions import SalesforceExportError
 from airflow_provider_salesforce_export.export.formats import PageNumbers, json_page_chunks
@@ -16,7 +16,7 @@ from airflow_provider_salesforce_export.salesforce.soql import MAX_OFFSET, Query
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
     from airflow_provider_salesforce_export.object_types import ObjectType
-    from airflow_provider_salesforce_export.salesforce.client import Record, SalesforceClient
+    from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
 log = logging.getLogger(__name__)
 
@@ -66,22 +66,20 @@ async def stream(hook: SalesforceExportHook, chunks: Iterator[bytes]) -> AsyncIt
         hook.close()
 
 
-def _records(
-    client: SalesforceClient, query: Query, offset: int, limit: int | None, total: int
-) -> Iterator[list[Record]]:
+def _records(client: SalesforceClient, query: Query, offset: int, limit: int | None, total: int) -> Iterator[list[Any]]:
     """Yield the records from an offset on; Salesforce itself knows offsets up to 2,000 only."""
     if offset > MAX_OFFSET:
         after, offset = _near(client, query, offset, total)
         query = query.between(after, None)
     if offset:
         # A reply to OFFSET may be cut short: what follows is read by Id.
-        records = client.first_batch(query.select(limit=limit, offset=offset))
+        records = client.first_batch(query.select(limit=limit, offset=offset), record_type=query.record_type)
         yield records
         if not records or (limit and len(records) >= limit):
             return
-        query = query.between(records[-1]["Id"], None)
+        query = query.between(records[-1].Id, None)
         limit = limit and limit - len(records)
-    yield from client.query(query.select(limit=limit))
+    yield from client.query(query.select(limit=limit), record_type=query.record_type)
 
 
 def _near(client: SalesforceClient, query: Query, offset: int, total: int) -> tuple[str | None, int]:

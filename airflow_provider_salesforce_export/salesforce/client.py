@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import msgspec
+
 from airflow_provider_salesforce_export.exceptions import ApiVersionError, QueryError, SalesforceError
 from airflow_provider_salesforce_export.salesforce.errors import incomplete
+from airflow_provider_salesforce_export.salesforce.records import Batch
 from airflow_provider_salesforce_export.salesforce.rest_api import RestApi
 
 if TYPE_CHECKING:
@@ -76,29 +79,39 @@ class SalesforceClient:
         :param include_deleted: Count those in the recycle bin too.
         :raises SalesforceError: See :mod:`airflow_provider_salesforce_export.exceptions`.
         """
-        return int(self._query_batch(self._query_path(include_deleted), soql)["totalSize"])
+        return self._query_batch(self._query_path(include_deleted), soql).totalSize
 
-    def query(self, soql: str, *, include_deleted: bool = False) -> Iterator[list[Record]]:
+    def query(
+        self, soql: str, *, include_deleted: bool = False, record_type: Any = dict[str, Any]
+    ) -> Iterator[list[Any]]:
         """
         Run a query, and yield its records batch by batch; no batch is held after the next is asked for.
 
         :param soql: The query.
         :param include_deleted: Read those in the recycle bin too (``queryAll``).
-        :returns: Batches of records as Salesforce sent them, in the order of the query.
+        :param record_type: What a record becomes: a dict as Salesforce sent it, or
+            :attr:`~airflow_provider_salesforce_export.salesforce.soql.Query.record_type`.
+        :returns: Batches of records, in the order of the query.
+        :raises QueryError: The records are not of that type: a field is not written as Salesforce writes it.
         :raises IncompleteResponseError: The batches together hold fewer or more records than Salesforce announced.
         :raises SalesforceError: See :mod:`airflow_provider_salesforce_export.exceptions`.
         """
         batch = self._query_batch(self._query_path(include_deleted), soql)
-        announced, received = batch["totalSize"], len(batch["records"])
-        yield batch["records"]
-        while not batch["done"]:
-            batch = self._query_batch(batch["nextRecordsUrl"])
-            received += len(batch["records"])
-            yield batch["records"]
+        announced, received = batch.totalSize, 0
+        while True:
+            following = None if batch.done else batch.nextRecordsUrl
+            records = _records(batch, record_type)
+            received += len(records)
+            del batch  # or its bytes, and then its records, would be there until the next batch is
+            yield records
+            del records
+            if following is None:
+                break
+            batch = self._query_batch(following)
         if received != announced:
             raise incomplete(f"holds {received} records where it announced {announced}")
 
-    def first_batch(self, soql: str, *, include_deleted: bool = False) -> list[Record]:
+    def first_batch(self, soql: str, *, include_deleted: bool = False, record_type: Any = dict[str, Any]) -> list[Any]:
         """
         Run a query with OFFSET, to which Salesforce may answer with fewer records than its LIMIT, and no more batches.
 
@@ -106,10 +119,10 @@ class SalesforceClient:
 
         :param soql: The query.
         :param include_deleted: Read those in the recycle bin too (``queryAll``).
+        :param record_type: As for :meth:`query`.
         :raises SalesforceError: See :mod:`airflow_provider_salesforce_export.exceptions`.
         """
-        records: list[Record] = self._query_batch(self._query_path(include_deleted), soql)["records"]
-        return records
+        return _records(self._query_batch(self._query_path(include_deleted), soql), record_type)
 
     def describe(self, sobject: str) -> Record:
         """
@@ -183,14 +196,20 @@ class SalesforceClient:
     def _sobject_path(self, *names: str) -> str:
         return "/".join([f"{self._api.data_path}/sobjects", *(quote(name, safe="") for name in names)])
 
-    def _query_batch(self, path: str, soql: str | None = None) -> Record:
-        batch = self._get_object(path, params={"q": soql} if soql else None)
-        if not {"totalSize", "done", "records"} <= batch.keys():
-            raise incomplete("is not that of a query")
+    def _query_batch(self, path: str, soql: str | None = None) -> Batch:
+        batch: Batch = self._api.get(path, {"q": soql} if soql else None, type=Batch)
         return batch
 
-    def _get_object(self, path: str, params: dict[str, str] | None = None) -> Record:
-        reply = self._api.get(path, params)
-        if not isinstance(reply, dict):
-            raise incomplete("is not a JSON object")
+    def _get_object(self, path: str) -> Record:
+        reply: Record = self._api.get(path, type=dict[str, Any])
         return reply
+
+
+def _records(batch: Batch, record_type: Any) -> list[Any]:
+    try:
+        return msgspec.json.decode(batch.records, type=list[record_type])
+    except msgspec.ValidationError as error:
+        raise QueryError(
+            f"Salesforce's records are not as they were asked for: {error}. Write the fields of the object type as "
+            "Salesforce names them: Email, not email."
+        ) from None

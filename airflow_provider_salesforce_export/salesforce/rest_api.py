@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import orjson
+import msgspec
 import requests
 from tenacity import retry, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
@@ -114,15 +114,16 @@ class RestApi:
         wait=wait_random_exponential(max=10),
         reraise=True,
     )
-    def get(self, path: str, params: dict[str, str] | None = None) -> Any:
+    def get(self, path: str, params: dict[str, str] | None = None, *, type: Any = Any) -> Any:
         """
         Return what a GET request is answered with; repeat it where that may help.
 
         :param path: From the host on.
         :param params: The query.
+        :param type: What the reply must be, as msgspec understands it.
         :raises SalesforceError: See :mod:`airflow_provider_salesforce_export.exceptions`.
         """
-        return self._parsed(self._request("GET", path, params=params))
+        return self._parsed(self._request("GET", path, params=params), type)
 
     def write(self, method: str, path: str, values: dict[str, Any] | None = None) -> Any:
         """
@@ -134,7 +135,7 @@ class RestApi:
         :raises SalesforceError: As for :meth:`get`.
         """
         response = self._request(method, path, json=values)
-        return self._parsed(response) if response.content else None
+        return self._parsed(response, Any) if response.content else None
 
     def _request(self, method: str, path: str, **options: Any) -> requests.Response:
         self.require_quota(1)
@@ -151,10 +152,12 @@ class RestApi:
         return response
 
     @staticmethod
-    def _parsed(response: requests.Response) -> Any:
+    def _parsed(response: requests.Response, type: Any) -> Any:
         try:
-            return orjson.loads(response.content)
-        except orjson.JSONDecodeError:
+            return msgspec.json.decode(response.content, type=type)
+        except msgspec.ValidationError as error:
+            raise incomplete(f"is not what was asked for ({error})") from None
+        except msgspec.DecodeError:
             raise incomplete("is not JSON (a maintenance or login page, or cut short)") from None
 
     def _note_usage(self, response: requests.Response) -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from typing import Any
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError
 from airflow_provider_salesforce_export.salesforce.record_ids import sort_key
+from airflow_provider_salesforce_export.salesforce.records import record_type
 
 MAX_OFFSET = 2000
 """The largest OFFSET that Salesforce accepts."""
@@ -51,6 +53,11 @@ class Query:
     sobject: str
     fields: tuple[str, ...]
     conditions: tuple[str, ...] = ()
+
+    @property
+    def record_type(self) -> type[Any]:
+        """Return the struct that holds one of the records."""
+        return record_type(self.sobject, self.fields)
 
     def where(self, *conditions: str | None) -> Query:
         """Return the query with further conditions; None and empty ones are left out."""

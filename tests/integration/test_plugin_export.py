@@ -136,9 +136,9 @@ def test_memory_stays_flat_however_many_records_there_are():
         def require_quota(self, calls):
             assert calls == 100
 
-        def query(self, soql):
+        def query(self, soql, *, record_type):
             for number in range(100):
-                batch = Batch({"Id": f"{number}-{row}", "attributes": {}} for row in range(2_000))
+                batch = Batch({"Id": f"{number}-{row}"} for row in range(2_000))
                 made.append(weakref.ref(batch))
                 assert sum(ref() is not None for ref in made) <= 2
                 yield batch

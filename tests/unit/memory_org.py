@@ -28,15 +28,15 @@ class MemoryOrg:
     def count(self, soql, *, include_deleted=False):
         return len(self._answer(soql))
 
-    def query(self, soql, *, include_deleted=False):
+    def query(self, soql, *, include_deleted=False, record_type=None):
         if "COUNT(Id), MIN(Id), MAX(Id)" in soql:
             found = self._answer(soql)
             yield [{"expr0": len(found), "expr1": min(found, default=None), "expr2": max(found, default=None)}]
             return
-        yield [{"attributes": {"type": "Contact"}, "Id": record_id} for record_id in self._answer(soql)]
+        yield [record_type(Id=record_id) for record_id in self._answer(soql)]
 
-    def first_batch(self, soql, *, include_deleted=False):
-        return next(self.query(soql))[: self.first_batch_size]
+    def first_batch(self, soql, *, include_deleted=False, record_type=None):
+        return next(self.query(soql, record_type=record_type))[: self.first_batch_size]
 
     def _answer(self, soql):
         self.before_request()

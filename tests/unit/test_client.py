@@ -9,6 +9,7 @@ import responses
 from airflow_provider_salesforce_export import __version__, exceptions
 from airflow_provider_salesforce_export.operators.retries import HOPELESS
 from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
+from airflow_provider_salesforce_export.salesforce.records import record_type
 from airflow_provider_salesforce_export.salesforce.rest_api import RestApi
 from airflow_provider_salesforce_export.salesforce.session import Renewal
 
@@ -87,6 +88,22 @@ def test_fewer_records_than_announced_are_an_error(client, http):
 
     with pytest.raises(exceptions.IncompleteResponseError, match="holds 2 records where it announced 3"):
         list(client.query("SELECT Id FROM Contact"))
+
+
+def test_a_field_that_is_not_written_as_salesforce_writes_it_fails_at_once(client, http):
+    http.get(QUERY, json={"totalSize": 1, "done": True, "records": [{"Id": "1", "Email": "a@b.c"}]})
+
+    with pytest.raises(exceptions.QueryError, match=r"required field `email`.*as Salesforce names them"):
+        list(client.query("SELECT Id, email FROM Contact", record_type=record_type("Contact", ("Id", "email"))))
+
+    assert len(http.calls) == 1
+
+
+def test_a_reply_that_is_not_that_of_a_query_is_asked_for_again(client, http):
+    http.get(QUERY, json={"maintenance": True})
+    http.get(QUERY, json={"totalSize": 7, "done": True, "records": []})
+
+    assert client.count("SELECT COUNT() FROM Contact") == 7
 
 
 def test_a_401_renews_the_token_and_repeats_the_request(client, tokens, http):
