@@ -114,13 +114,13 @@ class StoredToken:
             return key
         if waited and not self._grant.needs_key:
             raise AuthenticationError(f"{self._describe()} could not be obtained by another worker. {key.last_error}")
-        self._keys.delete_invalidated(key)
+        self._keys.delete_unchanged(key)
         if self._grant.needs_key:
             raise self._login_required(f"was refused by Salesforce for good, and has been deleted ({key.last_error})")
         return self._keys.find_or_create(self._account)
 
     def _obtain(self, lease: Lease) -> Token | None:
-        """Call the token endpoint once and save what it sends; None where the lease had run out meanwhile."""
+        """Call the token endpoint once and save what it sends; None where the lease had run out, or the key is gone."""
         if lease.unfinished_since:
             log.warning("A renewal of the Salesforce token, begun at %s, was never finished.", lease.unfinished_since)
         try:
@@ -137,7 +137,23 @@ class StoredToken:
         except SalesforceError as error:
             lease.release(self._redact(str(error), lease), answered=False)
             raise
-        return token if lease.save(token) else None
+        if lease.save(token):
+            return token
+        if self._keys.find(self._account) is None:
+            self._revoke(token)
+        return None
+
+    def _revoke(self, token: Token) -> None:
+        """Revoke what nobody will store: a logout meanwhile has ended what it found, and could not know of this."""
+        try:
+            self._endpoint.revoke(token)
+        except SalesforceError as error:
+            log.warning(
+                "%s was deleted while its token was renewed; the new one was not revoked, and stays good until a "
+                "Salesforce admin revokes it. %s",
+                self._describe(),
+                error,
+            )
 
     def _explain(self, error: AuthenticationError, lease: Lease) -> AuthenticationError:
         text = self._redact(str(error), lease)

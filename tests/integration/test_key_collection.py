@@ -205,7 +205,7 @@ def test_a_refused_key_can_be_deleted_whatever_its_token_is(keys, documents, tok
 
     refused = keys.find(ACCOUNT)
     assert (refused.invalidated, refused.token) == (True, None)
-    keys.delete_invalidated(refused)
+    assert keys.delete_unchanged(refused)
 
     assert keys.find(ACCOUNT) is None
 
@@ -216,7 +216,7 @@ def test_a_login_that_comes_while_a_refused_key_is_deleted_stays(keys):
     refused = keys.find(ACCOUNT)
     keys.save(ACCOUNT, SECOND)
 
-    keys.delete_invalidated(refused)
+    assert not keys.delete_unchanged(refused)
 
     assert keys.find(ACCOUNT).token == SECOND
 
