@@ -64,7 +64,7 @@ def tokens(orgs, keys_of, database, mongo_uri, monkeypatch):
 
 
 @pytest.mark.usefixtures("airflow_database")
-def test_each_connection_renews_its_own_key_and_exports_its_own_org(orgs, tokens, keys_of, make_dag, database, tmp_path):
+def test_each_connection_renews_its_own_key_and_reads_its_own_org(orgs, tokens, keys_of, make_dag, database, tmp_path):
     orgs["sandbox"].org.revoke_grants()
     with make_dag() as dag:
         for name in orgs:
