@@ -16,6 +16,7 @@ from airflow_provider_salesforce_export.exceptions import (
 )
 from airflow_provider_salesforce_export.key_collection.encryption import redact
 from airflow_provider_salesforce_export.key_collection.lease import SAVE_SECONDS
+from airflow_provider_salesforce_export.salesforce.domains import checked_instance_url
 from airflow_provider_salesforce_export.salesforce.session import Renewal
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class StoredToken:
         while True:
             key = self._find(waited=waited)
             if key.token is not None and key.token["access_token"] != rejected:
-                return Renewal(key.token, is_new=False)
+                return Renewal(self._checked(key.token), is_new=False)
             lease = self._keys.lease(key, self._lease_seconds)
             if lease and (token := self._obtain(lease)):
                 return Renewal(token, is_new=True)
@@ -96,6 +97,16 @@ class StoredToken:
                 log.info("Another worker renews the Salesforce token: waiting for it.")
             waited = True
             time.sleep(random.uniform(0.1, 0.5))  # at random, so that the others do not all ask at once
+
+    def _checked(self, token: Token) -> Token:
+        """Return a stored token whose instance is Salesforce's: others may write to the collection."""
+        try:
+            return {**token, "instance_url": checked_instance_url(token["instance_url"], self._endpoint.login_url)}
+        except AuthenticationError:
+            raise KeyCollectionError(
+                f"{self._describe()} names an instance that is not Salesforce's, and was not used. Whoever runs that "
+                "MongoDB finds out who has written it; delete the document and log in again."
+            ) from None
 
     def _find(self, *, waited: bool) -> Key:
         """

@@ -154,6 +154,15 @@ def test_a_key_that_was_marked_before_is_deleted_and_a_login_asked_for(keys, log
     assert server.org.token_calls == 0
 
 
+def test_a_stored_token_is_sent_to_no_foreign_host(keys, log_in, start_org, documents):
+    server = start_org()
+    log_in(server)
+    documents.update_one({}, {"$set": {"token.instance_url": "https://salesforce.com.evil.example"}})
+
+    with pytest.raises(KeyCollectionError, match=r"sandbox-client-id.*instance that is not Salesforce's.*not used"):
+        stored(keys, server).current()
+
+
 def test_the_mark_is_redacted(keys, log_in, start_org, documents, monkeypatch):
     server = start_org()
     refresh_token = keys.find(log_in(server)).token["refresh_token"]
