@@ -351,6 +351,21 @@ def test_the_hook_takes_its_keys_from_the_connection_else_from_airflows_configur
     assert server.org.token_calls == 1
 
 
+def test_the_api_server_renews_under_the_keys_of_airflows_configuration(
+    browser, keys_under, start_org, connections, monkeypatch
+):
+    monkeypatch.setenv("AIRFLOW__SALESFORCE_EXPORT__KEY_ENCRYPTION_KEYS", NEW_KEY)
+    server = start_org(contacts=3, rotate_refresh_tokens=True)
+    connections(server)
+    server.org.expire_tokens()
+
+    answer = browser("op").get("export/contacts")
+
+    assert (answer.status_code, server.org.token_calls) == (200, 1)
+    keys = keys_under(NEW_KEY)
+    assert keys.find(keys.accounts()[0]).version == 2
+
+
 def test_a_wrong_key_fails_the_hook_at_once_and_changes_nothing(keys_under, start_org, connections, documents):
     server = start_org()
     connections(server, key_encryption_keys=NEW_KEY)
