@@ -12,6 +12,7 @@ from airflow_provider_salesforce_export.exceptions import (
     KeyCollectionError,
     KeyCollectionUnavailableError,
     SalesforceError,
+    SalesforceExportError,
 )
 from airflow_provider_salesforce_export.salesforce.grants import AuthorizationCodeGrant
 from airflow_provider_salesforce_export.salesforce.oauth import authorize_url, new_code_verifier
@@ -19,6 +20,7 @@ from airflow_provider_salesforce_export.salesforce.refusals import cleaned
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
+    from airflow_provider_salesforce_export.key_collection.key import Key
 
 
 class BrowserLogin:
@@ -76,15 +78,26 @@ class BrowserLogin:
         if not answer.get("code"):
             said = ": ".join(cleaned(answer[name]) for name in ("error", "error_description") if answer.get(name))
             raise AuthenticationError(f"Salesforce has not let the app in ({said or 'it sent no code'}): log in again.")
-        hook = self._hook
-        grant = AuthorizationCodeGrant(answer["code"], self._code_verifier, self._redirect_uri)
-        token = hook.settings.token_endpoint().fetch(grant, None)
-        if not token.get("refresh_token"):
-            raise AuthenticationError(
-                "Salesforce sent no refresh token, and the login would end with its session: a Salesforce admin adds "
-                "the scope refresh_token to the app."
-            )
-        hook.keys.save(hook.account, token)
+        store_key(self._hook, AuthorizationCodeGrant(answer["code"], self._code_verifier, self._redirect_uri))
+
+
+def store_key(hook: SalesforceExportHook, grant: AuthorizationCodeGrant, connected_by: str = "") -> None:
+    """
+    Exchange the code of a login for a token, and store it.
+
+    :param hook: The connection whose key it is.
+    :param grant: The code, and what belongs to it.
+    :param connected_by: Who logged in, for people.
+    :raises SalesforceError: Salesforce refuses, or sends a token that would end with its session.
+    :raises KeyCollectionError: MongoDB does not answer, or refuses.
+    """
+    token = hook.settings.token_endpoint().fetch(grant, None)
+    if not token.get("refresh_token"):
+        raise AuthenticationError(
+            "Salesforce sent no refresh token, so nothing was stored: a Salesforce admin adds the scope refresh_token "
+            "to the app's OAuth Settings."
+        )
+    hook.keys.save(hook.account, token, connected_by)
 
 
 class LoggedOut(NamedTuple):
@@ -107,19 +120,33 @@ def log_out(hook: SalesforceExportHook) -> LoggedOut | None:
     :returns: None where there was no key.
     :raises KeyCollectionError: MongoDB does not answer, or refuses; the key is not deleted.
     """
-    try:
-        key = hook.keys.find(hook.account)
+    while True:
+        try:
+            key = hook.keys.find(hook.account)
+        except KeyCollectionUnavailableError:
+            raise
+        except KeyCollectionError as error:  # nobody can read it, here
+            hook.keys.delete(hook.account)
+            return _still_good(error)
         if key is None or key.is_placeholder:
             return None
+        ended = _revoke(hook, key)
+        # Where a renewal has saved another token meanwhile, that one is to be revoked too.
+        if hook.keys.delete_unchanged(key):
+            return ended
+
+
+def _revoke(hook: SalesforceExportHook, key: Key) -> LoggedOut:
+    try:
         is_known = key.token is not None and hook.settings.token_endpoint().revoke(key.token)
-        ended = LoggedOut("revoked") if is_known else LoggedOut("dead", "Salesforce did not know the token any more.")
-    except KeyCollectionUnavailableError:
-        raise
-    except (KeyCollectionError, SalesforceError) as error:
-        ended = LoggedOut(
-            "good",
-            "The token was not revoked, and stays good until a Salesforce admin revokes it (Setup > Connected Apps "
-            f"OAuth Usage). {error}",
-        )
-    hook.keys.delete(hook.account)
-    return ended
+    except SalesforceError as error:
+        return _still_good(error)
+    return LoggedOut("revoked") if is_known else LoggedOut("dead", "Salesforce did not know the token any more.")
+
+
+def _still_good(error: SalesforceExportError) -> LoggedOut:
+    return LoggedOut(
+        "good",
+        "The token was not revoked, and stays good until a Salesforce admin revokes it (Setup > Connected Apps "
+        f"OAuth Usage). {error}",
+    )

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import BaseHook
 
-from airflow_provider_salesforce_export.exceptions import (
-    ConfigurationError,
-    SalesforceExportError,
-)
+from airflow_provider_salesforce_export.exceptions import ConfigurationError
 from airflow_provider_salesforce_export.hooks import fields
 from airflow_provider_salesforce_export.hooks.connection import DEFAULT_CONN_ID, ConnectionSettings, find_connection
+from airflow_provider_salesforce_export.hooks.connection_check import (
+    ConnectionCheck,
+    check_connection,
+    describe_connection,
+)
 from airflow_provider_salesforce_export.hooks.fields import Field
 
 if TYPE_CHECKING:
@@ -30,25 +31,6 @@ DEFAULT_POOL_SIZE = 10
 
 _MONGO_TIMEOUT = 5_000  # milliseconds to find a server; the driver's own default lets a task hang for 30 seconds
 _MONGO_REPLY_TIMEOUT = 15_000  # longer than a write waits for its majority; the driver's own default is for ever
-
-
-@dataclass(frozen=True)
-class ConnectionCheck:
-    """
-    What a connection leads to.
-
-    :param instance_url: The org.
-    :param org_id: Its Id.
-    :param user: As whom.
-    :param calls_left: API calls that the org has left today.
-    :param calls_allowed: API calls that it has a day.
-    """
-
-    instance_url: str
-    org_id: str
-    user: str
-    calls_left: int
-    calls_allowed: int
 
 
 class SalesforceExportHook(BaseHook):
@@ -277,20 +259,7 @@ class SalesforceExportHook(BaseHook):
 
         :raises SalesforceExportError: It does not work.
         """
-        grant = self.settings.grant()
-        if not grant.needs_key:
-            # The stored token may still work, and would hide that a field of the connection is wrong.
-            self.settings.token_endpoint().fetch(grant, None)
-        # First of all the REST API: it answers 401 to an expired token, which renews it, and userinfo answers 403.
-        quota = self.client.limits()["DailyApiRequests"]
-        user = self.client.user_info()
-        return ConnectionCheck(
-            instance_url=self.client.instance_url,
-            org_id=user["organization_id"],
-            user=user["preferred_username"],
-            calls_left=quota["Remaining"],
-            calls_allowed=quota["Max"],
-        )
+        return check_connection(self)
 
     def test_connection(self) -> tuple[bool, str]:
         """
@@ -298,13 +267,4 @@ class SalesforceExportHook(BaseHook):
 
         :returns: Whether it works, and a sentence.
         """
-        try:
-            with self:
-                found = self.check()
-                return True, (
-                    f"Connected to {found.instance_url} (org {found.org_id}) as {found.user} by grant "
-                    f"{self.settings.grant_type}, API version {self.client.api_version}, "
-                    f"{found.calls_left} of {found.calls_allowed} API calls left today."
-                )
-        except SalesforceExportError as error:
-            return False, str(error)
+        return describe_connection(self)

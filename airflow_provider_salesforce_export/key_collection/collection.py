@@ -164,14 +164,15 @@ class KeyCollection:
         with mongo_errors():
             return self._collection.delete_one(_identity(account)).deleted_count == 1
 
-    def delete_invalidated(self, key: Key) -> None:
+    def delete_unchanged(self, key: Key) -> bool:
         """
-        Delete a key that Salesforce has refused for good, unless somebody has logged in meanwhile.
+        Delete a key, unless it has been renewed or somebody has logged in meanwhile.
 
         :param key: The key as it was read.
+        :returns: Whether it was as it was read.
         """
         with mongo_errors():
-            self._collection.delete_one(key.unchanged | {"token_invalidated": True})
+            return self._collection.delete_one(key.unchanged).deleted_count == 1
 
     def rotate(self, account: Account) -> Rotation:
         """

@@ -16,6 +16,7 @@ from airflow_provider_salesforce_export.exceptions import (
 )
 from airflow_provider_salesforce_export.key_collection.encryption import redact
 from airflow_provider_salesforce_export.key_collection.lease import SAVE_SECONDS
+from airflow_provider_salesforce_export.salesforce.domains import checked_instance_url
 from airflow_provider_salesforce_export.salesforce.session import Renewal
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ class StoredToken:
         while True:
             key = self._find(waited=waited)
             if key.token is not None and key.token["access_token"] != rejected:
-                return Renewal(key.token, is_new=False)
+                return Renewal(self._checked(key.token), is_new=False)
             lease = self._keys.lease(key, self._lease_seconds)
             if lease and (token := self._obtain(lease)):
                 return Renewal(token, is_new=True)
@@ -96,6 +97,16 @@ class StoredToken:
                 log.info("Another worker renews the Salesforce token: waiting for it.")
             waited = True
             time.sleep(random.uniform(0.1, 0.5))  # at random, so that the others do not all ask at once
+
+    def _checked(self, token: Token) -> Token:
+        """Return a stored token whose instance is Salesforce's: others may write to the collection."""
+        try:
+            return {**token, "instance_url": checked_instance_url(token["instance_url"], self._endpoint.login_url)}
+        except AuthenticationError:
+            raise KeyCollectionError(
+                f"{self._describe()} names an instance that is not Salesforce's, and was not used. Whoever runs that "
+                "MongoDB finds out who has written it; delete the document and log in again."
+            ) from None
 
     def _find(self, *, waited: bool) -> Key:
         """
@@ -114,13 +125,13 @@ class StoredToken:
             return key
         if waited and not self._grant.needs_key:
             raise AuthenticationError(f"{self._describe()} could not be obtained by another worker. {key.last_error}")
-        self._keys.delete_invalidated(key)
+        self._keys.delete_unchanged(key)
         if self._grant.needs_key:
             raise self._login_required(f"was refused by Salesforce for good, and has been deleted ({key.last_error})")
         return self._keys.find_or_create(self._account)
 
     def _obtain(self, lease: Lease) -> Token | None:
-        """Call the token endpoint once and save what it sends; None where the lease had run out meanwhile."""
+        """Call the token endpoint once and save what it sends; None where the lease had run out, or the key is gone."""
         if lease.unfinished_since:
             log.warning("A renewal of the Salesforce token, begun at %s, was never finished.", lease.unfinished_since)
         try:
@@ -137,7 +148,23 @@ class StoredToken:
         except SalesforceError as error:
             lease.release(self._redact(str(error), lease), answered=False)
             raise
-        return token if lease.save(token) else None
+        if lease.save(token):
+            return token
+        if self._keys.find(self._account) is None:
+            self._revoke(token)
+        return None
+
+    def _revoke(self, token: Token) -> None:
+        """Revoke what nobody will store: a logout meanwhile has ended what it found, and could not know of this."""
+        try:
+            self._endpoint.revoke(token)
+        except SalesforceError as error:
+            log.warning(
+                "%s was deleted while its token was renewed; the new one was not revoked, and stays good until a "
+                "Salesforce admin revokes it. %s",
+                self._describe(),
+                error,
+            )
 
     def _explain(self, error: AuthenticationError, lease: Lease) -> AuthenticationError:
         text = self._redact(str(error), lease)

@@ -16,7 +16,7 @@ from airflow_provider_salesforce_export.exceptions import (
     SalesforceError,
     SalesforceExportError,
 )
-from airflow_provider_salesforce_export.hooks.login import log_out
+from airflow_provider_salesforce_export.hooks.login import log_out, store_key
 from airflow_provider_salesforce_export.key_collection.logins import LOGIN_SECONDS, PendingLogin
 from airflow_provider_salesforce_export.plugin import connections, errors, forwarding, state
 from airflow_provider_salesforce_export.plugin.addresses import base_url, required_callback_url
@@ -80,7 +80,7 @@ def end(request: Request, user: BaseUser | None) -> Response:
     except state.StateError as error:
         raise HTTPException(status.HTTP_400_BAD_REQUEST, str(error)) from None
     try:
-        _store_key(request, user, carried)
+        _finish(request, user, carried)
     except SalesforceExportError as error:
         return _fail(carried.forward_url, error)
     except HTTPException as error:
@@ -120,7 +120,7 @@ def _has_key(hook: SalesforceExportHook) -> bool:
     except KeyCollectionError:
         return False  # what cannot be read is replaced by the login
     if key and key.invalidated:
-        hook.keys.delete_invalidated(key)
+        hook.keys.delete_unchanged(key)
     return bool(key and key.token)
 
 
@@ -164,7 +164,7 @@ def _to_salesforce(request: Request, hook: SalesforceExportHook, user: BaseUser,
     return response
 
 
-def _store_key(request: Request, user: BaseUser | None, carried: State) -> None:
+def _finish(request: Request, user: BaseUser | None, carried: State) -> None:
     browser = request.cookies.get(COOKIE)
     if user is None or user.get_id() != carried.user:
         raise HTTPException(
@@ -185,16 +185,10 @@ def _store_key(request: Request, user: BaseUser | None, carried: State) -> None:
             raise LoginFailedError("This login has ended already, or another browser began it: begin it again.")
         grant = AuthorizationCodeGrant(_code(request, login.redirect_uri), login.code_verifier, login.redirect_uri)
         try:
-            token = hook.settings.token_endpoint().fetch(grant, None)
+            store_key(hook, grant, connected_by=user.get_name())
         except SalesforceError as error:
             advice = errors.what_to_register(f"{error.error_code}: {error}", login.redirect_uri)
             raise LoginFailedError(f"{error} {advice}".rstrip()) from None
-        if not token.get("refresh_token"):
-            raise LoginFailedError(
-                "Salesforce issued no refresh token, so nothing was stored: a Salesforce admin adds the scope "
-                "refresh_token to the app's OAuth Settings."
-            )
-        hook.keys.save(hook.account, token, connected_by=user.get_name())
 
 
 def _code(request: Request, redirect_uri: str) -> str:

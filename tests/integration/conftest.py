@@ -120,7 +120,7 @@ def start_worker(mongo_uri, database):
                         "threads": 1,
                         "stop": None,
                         "clock": 0,
-                        "lease_seconds": 50,
+                        "lease_seconds": 150,
                     }
                     | options
                 )

@@ -66,7 +66,7 @@ def new_client(mongo):
     secret = OPTIONS["client_secret"]
     keys = KeyCollection(mongo[OPTIONS["database"]]["integrations.salesforce.key"], KeyEncryption([], secret))
     account = Account(OPTIONS["client_id"], OPTIONS["login_url"].partition("://")[2])
-    endpoint = StoppingEndpoint(OPTIONS["login_url"], OPTIONS["client_id"], secret)
+    endpoint = StoppingEndpoint(OPTIONS["login_url"], OPTIONS["client_id"], secret, timeout=60.0)
     token = StoredToken(keys, account, endpoint, RefreshTokenGrant())
     token._lease_seconds = OPTIONS["lease_seconds"]
     return SalesforceClient(token)

@@ -98,7 +98,7 @@ class Terminal:
         raise AssertionError(self.process.stderr.read())
 
     def end(self, typed=None):
-        out, err = self.process.communicate(typed, timeout=60)
+        out, err = self.process.communicate(typed, timeout=180)
         return self.process.returncode, out, err
 
     def __enter__(self):

@@ -205,7 +205,7 @@ def test_a_refused_key_can_be_deleted_whatever_its_token_is(keys, documents, tok
 
     refused = keys.find(ACCOUNT)
     assert (refused.invalidated, refused.token) == (True, None)
-    keys.delete_invalidated(refused)
+    assert keys.delete_unchanged(refused)
 
     assert keys.find(ACCOUNT) is None
 
@@ -216,7 +216,7 @@ def test_a_login_that_comes_while_a_refused_key_is_deleted_stays(keys):
     refused = keys.find(ACCOUNT)
     keys.save(ACCOUNT, SECOND)
 
-    keys.delete_invalidated(refused)
+    assert not keys.delete_unchanged(refused)
 
     assert keys.find(ACCOUNT).token == SECOND
 
@@ -349,6 +349,21 @@ def test_the_hook_takes_its_keys_from_the_connection_else_from_airflows_configur
 
     assert keys_under(NEW_KEY).find(account).version == 2
     assert server.org.token_calls == 1
+
+
+def test_the_api_server_renews_under_the_keys_of_airflows_configuration(
+    browser, keys_under, start_org, connections, monkeypatch
+):
+    monkeypatch.setenv("AIRFLOW__SALESFORCE_EXPORT__KEY_ENCRYPTION_KEYS", NEW_KEY)
+    server = start_org(contacts=3, rotate_refresh_tokens=True)
+    connections(server)
+    server.org.expire_tokens()
+
+    answer = browser("op").get("export/contacts")
+
+    assert (answer.status_code, server.org.token_calls) == (200, 1)
+    keys = keys_under(NEW_KEY)
+    assert keys.find(keys.accounts()[0]).version == 2
 
 
 def test_a_wrong_key_fails_the_hook_at_once_and_changes_nothing(keys_under, start_org, connections, documents):

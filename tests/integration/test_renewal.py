@@ -29,7 +29,7 @@ def account_of(server):
     return Account(server.settings.client_id, server.url.partition("://")[2])
 
 
-def stored(keys, server, grant=None, *, timeout=10.0):
+def stored(keys, server, grant=None, *, timeout=60.0):
     settings = server.settings
     endpoint = TokenEndpoint(server.url, settings.client_id, settings.client_secret, timeout)
     return StoredToken(keys, account_of(server), endpoint, grant or RefreshTokenGrant())
@@ -152,6 +152,15 @@ def test_a_key_that_was_marked_before_is_deleted_and_a_login_asked_for(keys, log
 
     assert documents.count_documents({}) == 0
     assert server.org.token_calls == 0
+
+
+def test_a_stored_token_is_sent_to_no_foreign_host(keys, log_in, start_org, documents):
+    server = start_org()
+    log_in(server)
+    documents.update_one({}, {"$set": {"token.instance_url": "https://salesforce.com.evil.example"}})
+
+    with pytest.raises(KeyCollectionError, match=r"sandbox-client-id.*instance that is not Salesforce's.*not used"):
+        stored(keys, server).current()
 
 
 def test_the_mark_is_redacted(keys, log_in, start_org, documents, monkeypatch):
@@ -307,7 +316,7 @@ def test_the_clocks_of_workers_do_not_count(keys, log_in, start_org, start_worke
         faster.wait_for_log("waiting")
         lease = documents.find_one()["lease"]
         assert abs(lease["taken_at"] - datetime.now(timezone.utc)) < timedelta(minutes=1)
-        assert lease["until"] - lease["taken_at"] == timedelta(seconds=50)
+        assert lease["until"] - lease["taken_at"] == timedelta(seconds=150)
 
     assert fast.wait_for("records")["records"] == faster.wait_for("records")["records"] == 5
     assert server.org.token_calls == 1

@@ -35,10 +35,22 @@ FAILS = (
     "encrypted_under_another_key",
 )
 DAG_FILE = """
+import pickle
+from pathlib import Path
+
 from airflow.sdk import DAG, task
 from airflow_provider_salesforce_export import *
+from airflow_provider_salesforce_export import exceptions
 
-with DAG("secrets", schedule=None):
+def pickle_errors(context):
+    # As executors do that send errors between processes; one by one, as an error does not take its cause along.
+    errors = [context["exception"]]
+    while errors[-1].__context__:
+        errors.append(errors[-1].__context__)
+    ours = [error for error in errors if isinstance(error, exceptions.SalesforceExportError)]
+    Path({errors!r}, context["ti"].task_id).write_bytes(pickle.dumps([*ours, str(errors), repr(errors)]))
+
+with DAG("secrets", schedule=None, default_args={{"on_failure_callback": pickle_errors}}):
     for conn_id in {conn_ids}:
         SalesforceExportOperator(
             task_id=conn_id, object_type="contacts", destination={destination!r} + conn_id, salesforce_conn_id=conn_id
@@ -248,8 +260,12 @@ def test_no_secret_is_kept_or_shown(org, surroundings, tmp_path):
     org.server.org.expire_tokens()
     dags = tmp_path / "dags"
     dags.mkdir()
+    errors = tmp_path / "errors"
+    errors.mkdir()
     destination = f"{(tmp_path / 'lake').as_uri()}/"
-    (dags / "secrets.py").write_text(DAG_FILE.format(conn_ids=(*WORKS, *FAILS), destination=destination))
+    (dags / "secrets.py").write_text(
+        DAG_FILE.format(conn_ids=(*WORKS, *FAILS), destination=destination, errors=str(errors))
+    )
 
     _, run = run_airflow(
         surroundings | {"AIRFLOW__CORE__DAGS_FOLDER": str(dags)},
@@ -267,6 +283,7 @@ def test_no_secret_is_kept_or_shown(org, surroundings, tmp_path):
         "run": "\n".join(line for line in run.splitlines() if "msg=MaskSecret(" not in line),
         **stored,
         **files_below(tmp_path / "lake"),
+        **files_below(errors),
         **files_below(DATABASE.with_name("logs")),
     }
     assert "urllib3" in run
@@ -275,5 +292,7 @@ def test_no_secret_is_kept_or_shown(org, surroundings, tmp_path):
     assert "SalesforceClient" in stored["xcom"]
     assert "by_password" in stored["serialized_dag"]
     assert states_of("secrets") == dict.fromkeys(WORKS, "success") | dict.fromkeys(FAILS, "failed")
+    assert {path.name for path in errors.iterdir()} == set(FAILS)
+    assert all(b"airflow_provider_salesforce_export.exceptions" in path.read_bytes() for path in errors.iterdir())
     assert len(list((tmp_path / "lake").rglob("manifest.json"))) == len(WORKS) + 1
     assert found_in(shown, org.secrets) == {}
