@@ -96,7 +96,9 @@ class SalesforceClient:
             received += len(batch["records"])
             yield batch["records"]
         if received != announced:
-            raise incomplete(f"holds {received} records where it announced {announced}")
+            raise incomplete(
+                f"holds {received} records where it announced {announced} (were some deleted for good meanwhile?)"
+            )
 
     def first_batch(self, soql: str, *, include_deleted: bool = False) -> list[Record]:
         """

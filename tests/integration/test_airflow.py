@@ -23,7 +23,7 @@ from tests.integration.conftest import ids_in, published, run
 pytestmark = pytest.mark.usefixtures("airflow_database")
 
 PACKAGE = os.path.dirname(airflow_provider_salesforce_export.__file__)
-MIDNIGHT = datetime(2026, 11, 18, tzinfo=timezone.utc)
+MORNING = datetime(2026, 11, 18, 8, tzinfo=timezone.utc)
 
 
 def test_a_task_group_exports_an_object(start_org, connections, make_dag, tmp_path):
@@ -175,11 +175,11 @@ def test_a_run_that_is_cleared_and_has_fewer_pages_forgets_those_that_are_gone(
     connections(server)
     with make_dag() as dag:
         SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), page_size=100)
-    run(dag, logical_date=MIDNIGHT)
+    run(dag, logical_date=MORNING)
     for record_id in sorted(ids_in(server))[:250]:
         server.org.delete("Contact", record_id)
 
-    dag_run, _ = run(dag, logical_date=MIDNIGHT)
+    dag_run, _ = run(dag, logical_date=MORNING)
 
     assert dag_run.state == "success"
     export = published(tmp_path)
