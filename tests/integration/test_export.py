@@ -231,7 +231,7 @@ def test_rows_that_are_deleted_between_pages_never_hide_others(start_org, client
     assert manifest["count_after"] == 2000 - len(plan.segments)
 
 
-def test_rows_that_come_between_pages_never_double_others(start_org, client_of, tmp_path):
+def test_rows_that_come_between_pages_never_double_others(start_org, client_of, tmp_path, caplog):
     server = start_org(contacts=2000)
     client = client_of(server)
     existing = sorted(ids_in(server))
@@ -248,6 +248,7 @@ def test_rows_that_come_between_pages_never_double_others(start_org, client_of, 
         ("overlap", 3, 1),
         ("overlap", 4, 1),
     ]
+    assert "Repaired page 3: overlap of 1 rows." in caplog.text
     assert manifest["drift"] == 0
     assert manifest["count_after"] == 2000
 
