@@ -4,8 +4,8 @@
 `count` asks how many notes there are and plans the pages, `pages` read and write them, `publish` checks that none
 is missing or doubled and writes `manifest.json`: read the files that it names, and no others.
 
-By default each night exports all notes. With *mode* `incremental` a run exports those that changed in its data
-interval, and a backfill fills the days that you choose.
+By default each night exports all notes, and a backfill fills each of its days with those that changed on it. With
+*mode* `full` or `incremental` (what changed in the data interval) all runs are alike.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 from airflow_provider_salesforce_export import SalesforceExportTaskGroup
 
 DESTINATION = os.getenv("SALESFORCE_EXPORT_DESTINATION", "file:///tmp/salesforce_export")
+# Airflow's backfill form hands no parameters on by itself, and all records once for each day is seldom what is meant.
+MODE = """{{
+    params.mode if params.mode != "auto" else "incremental" if dag_run.run_type == "backfill" else "full"
+}}"""
 
 with DAG(
     "salesforce_notes",
@@ -42,10 +46,10 @@ with DAG(
             2000, type="integer", minimum=1, maximum=2000, title="Page size", description="Rows per page."
         ),
         "mode": Param(
-            "full",
-            enum=["full", "incremental"],
+            "auto",
+            enum=["auto", "full", "incremental"],
             title="Mode",
-            description="All records, or the data interval's changes.",
+            description="All records, or the data interval's changes; auto: these in a backfill, all in other runs.",
         ),
         "include_deleted": Param(
             False, type="boolean", title="Include deleted", description="Export the recycle bin too."
@@ -58,6 +62,6 @@ with DAG(
         "notes",
         destination="{{ params.destination }}",
         page_size="{{ params.page_size }}",
-        mode="{{ params.mode }}",
+        mode=MODE,
         include_deleted="{{ params.include_deleted }}",
     )

@@ -126,6 +126,7 @@ class PlanningOperator(SalesforceOperator):
         :param context: The task's context.
         """
         with clear_errors():
+            self._refuse_place_of_next_run(context)
             window = self._window(context)
             settle = self.argument("settle")
         if window is None:
@@ -187,6 +188,27 @@ class PlanningOperator(SalesforceOperator):
         :raises ConfigurationError: It is not of its form.
         """
         return _PARSERS[name](getattr(self, name))
+
+    @staticmethod
+    def _refuse_place_of_next_run(context: Context) -> None:
+        """
+        Refuse a run whose logical date is that of the run after it, which Airflow would then silently leave out.
+
+        A run by hand at the start of an interval is given the interval before it. Neither the scheduler nor a backfill
+        makes a second run of one logical date; a backfill that repeats it keeps its data interval.
+        """
+        run = context["dag_run"]
+        start, end = run.data_interval_start, run.data_interval_end
+        if start is None or end is None or not start < end == run.logical_date:
+            return
+        if context["dag"].timetable.can_be_scheduled:
+            raise ConfigurationError(
+                f"This run exports the interval from {datetime_literal(start)} to {datetime_literal(end)}, and takes "
+                f"the place of the run of the interval that begins at {datetime_literal(end)}, because that is its "
+                "logical date: Airflow makes one run of a logical date, and would leave the other out. Nothing was "
+                "exported. Delete this run in Airflow, and trigger it with another logical date, a second later. If "
+                "the run of the next interval should be there by now, backfill it."
+            )
 
     def _refuse_window_of_full_run(self) -> None:
         if self.argument("since") or self.argument("until"):

@@ -109,7 +109,9 @@ class SalesforceClient:
                 break
             batch = self._query_batch(following)
         if received != announced:
-            raise incomplete(f"holds {received} records where it announced {announced}")
+            raise incomplete(
+                f"holds {received} records where it announced {announced} (were some deleted for good meanwhile?)"
+            )
 
     def first_batch(self, soql: str, *, include_deleted: bool = False, record_type: Any = dict[str, Any]) -> list[Any]:
         """

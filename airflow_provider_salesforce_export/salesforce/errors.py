@@ -82,7 +82,7 @@ def error_of(response: requests.Response) -> SalesforceError:
 
 def incomplete(what: str) -> IncompleteResponseError:
     """Return the error of a reply that cannot be trusted as data."""
-    return IncompleteResponseError(f"Salesforce's reply {what}; nothing of it was used. Trying again may help.")
+    return IncompleteResponseError(f"Salesforce's reply {what}; nothing of it was used. A retry asks anew.")
 
 
 def _first_error(response: requests.Response) -> tuple[str | None, str]:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from airflow.models.taskinstance import TaskInstance, clear_task_instances
+from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 from airflow.sdk import Param, task
 from airflow.utils.session import create_session
 from sqlalchemy import select
@@ -18,12 +19,13 @@ from airflow_provider_salesforce_export import (
     SalesforceExportTaskGroup,
 )
 from airflow_provider_salesforce_export.key_collection.key import Account
+from airflow_provider_salesforce_export.operators import count
 from tests.integration.conftest import ids_in, published, run
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
 
 PACKAGE = os.path.dirname(airflow_provider_salesforce_export.__file__)
-MIDNIGHT = datetime(2026, 11, 18, tzinfo=timezone.utc)
+MORNING = datetime(2026, 11, 18, 8, tzinfo=timezone.utc)
 
 
 def test_a_task_group_exports_an_object(start_org, connections, make_dag, tmp_path):
@@ -168,24 +170,30 @@ PASSWORD_GRANT = {
 }
 
 
+@pytest.mark.parametrize("forgets_tasks", [True, False], ids=["Airflow 3.3", "Airflow 3.2"])
+@pytest.mark.parametrize("deleted", [250, 700])
 def test_a_run_that_is_cleared_and_has_fewer_pages_forgets_those_that_are_gone(
-    start_org, connections, make_dag, tmp_path
+    start_org, connections, make_dag, tmp_path, monkeypatch, deleted, forgets_tasks
 ):
+    """Airflow 3.2 waits for ever for page tasks that are no more, so there are as many as before."""
+    if forgets_tasks and not AIRFLOW_V_3_3_PLUS:
+        pytest.skip("needs Airflow 3.3")
+    monkeypatch.setattr(count, "AIRFLOW_V_3_3_PLUS", forgets_tasks)
     server = start_org(contacts=700)
     connections(server)
     with make_dag() as dag:
         SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), page_size=100)
-    run(dag, logical_date=MIDNIGHT)
-    for record_id in sorted(ids_in(server))[:250]:
+    run(dag, logical_date=MORNING)
+    for record_id in sorted(ids_in(server))[:deleted]:
         server.org.delete("Contact", record_id)
 
-    dag_run, _ = run(dag, logical_date=MIDNIGHT)
+    dag_run, _ = run(dag, logical_date=MORNING)
 
     assert dag_run.state == "success"
     export = published(tmp_path)
     assert export.holds_exactly(ids_in(server))
     assert export.manifest["repairs"] == []
-    assert len(export.files) == 6
+    assert len(export.files) == 1 + -(-(700 - deleted) // 100)
 
 
 def test_a_page_task_that_is_cleared_alone_is_read_again(start_org, connections, make_dag, tmp_path):

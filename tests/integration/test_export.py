@@ -231,7 +231,7 @@ def test_rows_that_are_deleted_between_pages_never_hide_others(start_org, client
     assert manifest["count_after"] == 2000 - len(plan.segments)
 
 
-def test_rows_that_come_between_pages_never_double_others(start_org, client_of, tmp_path):
+def test_rows_that_come_between_pages_never_double_others(start_org, client_of, tmp_path, caplog):
     server = start_org(contacts=2000)
     client = client_of(server)
     existing = sorted(ids_in(server))
@@ -248,6 +248,7 @@ def test_rows_that_come_between_pages_never_double_others(start_org, client_of, 
         ("overlap", 3, 1),
         ("overlap", 4, 1),
     ]
+    assert "Repaired page 3: overlap of 1 rows." in caplog.text
     assert manifest["drift"] == 0
     assert manifest["count_after"] == 2000
 
@@ -380,9 +381,13 @@ def test_a_later_try_does_not_touch_the_files_of_an_earlier_one(start_org, clien
 def test_a_passing_failure_is_repeated_and_leaves_no_trace(start_org, client_of, tmp_path, fault):
     server = start_org(contacts=3000)
     client = client_of(server)
-    server.org.fail_next(times=2, after=6, path_pattern="/query", **fault)
+    server.org.fail_next(times=2, after=2, path_pattern="/query", **fault)
 
-    assert run_export(client, request_for(), tmp_path).holds_exactly(ids_in(server))
+    export = run_export(client, request_for(page_size=500), tmp_path)
+
+    assert export.holds_exactly(ids_in(server))
+    assert (export.manifest["repairs"], export.manifest["drift"]) == ([], 0)
+    assert not server.org.faults.take("/query")  # it has happened
 
 
 def test_a_body_that_stays_broken_is_never_written(start_org, client_of, tmp_path):
@@ -394,6 +399,27 @@ def test_a_body_that_stays_broken_is_never_written(start_org, client_of, tmp_pat
     with pytest.raises(IncompleteResponseError):
         export_segments(client, plan, tmp_path, threads=1, attempt=1)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_row_that_is_deleted_for_good_between_two_batches_fails_the_page_and_the_next_try_reads_it(
+    start_org, client_of, tmp_path
+):
+    server = start_org(contacts=100, batch_size=30)
+    client = client_of(server)
+    *kept, last = sorted(ids_in(server))
+    plan = make_plan(client, request_for(), readers=4, run_id="run")
+
+    def delete(_method, path, _query):
+        if not path.endswith("/query") and last in ids_in(server):
+            server.org.hard_delete("Contact", last)
+
+    server.org.before_request.append(delete)
+
+    with pytest.raises(IncompleteResponseError, match=r"holds 99 records where it announced 100 .*A retry asks anew"):
+        export_segments(client, plan, tmp_path, threads=1, attempt=1)
+    publish(client, tmp_path, plan, export_segments(client, plan, tmp_path, threads=1, attempt=2), api_calls=0)
+
+    assert Export(tmp_path).holds_exactly(kept)
 
 
 def test_a_field_that_the_user_may_not_see_is_named(start_org, client_of, tmp_path):

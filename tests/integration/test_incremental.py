@@ -1,5 +1,6 @@
 """Incremental runs by a real Airflow: which records, from when, to when, and when they are read."""
 
+import re
 import time
 from datetime import datetime, timedelta, timezone
 
@@ -12,6 +13,8 @@ from tests.integration.conftest import Export, published, run
 pytestmark = pytest.mark.usefixtures("airflow_database")
 
 MIDNIGHT = datetime(2026, 11, 18, tzinfo=timezone.utc)
+NEXT_MORNING = MIDNIGHT + timedelta(days=1, hours=8)
+"""Run by hand, a DAG takes the last interval that has ended: here the day that begins at MIDNIGHT."""
 
 
 def test_an_incremental_run_exports_its_data_interval_alone(start_org, connections, make_dag, tmp_path):
@@ -23,7 +26,7 @@ def test_an_incremental_run_exports_its_data_interval_alone(start_org, connectio
     with make_dag() as dag:
         SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), mode="incremental")
 
-    dag_run, _ = run(dag, logical_date=end)  # run by hand, a DAG takes the last interval that has ended
+    dag_run, _ = run(dag, logical_date=NEXT_MORNING)
 
     assert dag_run.state == "success"
     export = published(tmp_path)
@@ -63,13 +66,13 @@ def test_a_full_and_an_incremental_run_of_one_day_stand_side_by_side(start_org, 
     with make_dag(params={"mode": "full"}) as dag:
         SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), mode="{{ params.mode }}")
 
-    run(dag, logical_date=MIDNIGHT)
-    run(dag, logical_date=MIDNIGHT + timedelta(days=1), run_conf={"mode": "incremental"})
+    run(dag, logical_date=NEXT_MORNING)
+    run(dag, logical_date=NEXT_MORNING + timedelta(seconds=1), run_conf={"mode": "incremental"})
 
     rows = {
         path.parent.name: Export(path.parent).manifest["rows"] for path in tmp_path.glob("contacts/*/manifest.json")
     }
-    assert rows == {"2026-11-18T000000Z": 2, "2026-11-18T000000Z--2026-11-19T000000Z": 1}
+    assert rows == {"2026-11-19T080000Z": 2, "2026-11-18T000000Z--2026-11-19T000000Z": 1}
 
 
 def test_an_empty_window_still_gets_a_manifest(start_org, connections, make_dag, tmp_path):
@@ -105,8 +108,8 @@ def test_each_record_at_an_edge_is_in_exactly_one_of_consecutive_windows(start_o
             task_id="export", object_type="contacts", destination=tmp_path.as_uri(), mode="incremental"
         )
 
-    for day in (1, 2):
-        run(dag, logical_date=MIDNIGHT + timedelta(days=day))
+    for day in (0, 1):
+        run(dag, logical_date=NEXT_MORNING + timedelta(days=day))
 
     first, second = (Export(path.parent) for path in sorted(tmp_path.glob("contacts/*/manifest.json")))
     assert first.holds_exactly(ids[:1])
@@ -123,7 +126,7 @@ def test_a_lookback_reads_what_came_late_and_fills_the_same_folder(start_org, co
             "contacts", destination=tmp_path.as_uri(), mode="incremental", lookback=timedelta(minutes=10)
         )
 
-    run(dag, logical_date=MIDNIGHT + timedelta(days=1))
+    run(dag, logical_date=NEXT_MORNING)
 
     export = published(tmp_path)
     assert export.holds_exactly([early])
@@ -165,7 +168,7 @@ def test_a_window_that_ended_long_ago_is_read_at_once(start_org, connections, ma
     with make_dag() as dag:
         SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), mode="incremental")
 
-    run(dag, logical_date=MIDNIGHT)
+    run(dag, logical_date=NEXT_MORNING)
 
     shown = capfd.readouterr()
     assert "reading begins at" not in shown.out + shown.err
@@ -179,12 +182,12 @@ def test_a_run_parameter_asks_for_a_full_refresh(start_org, connections, make_da
     with make_dag(params=params) as dag:
         SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), mode="incremental")
 
-    run(dag, logical_date=MIDNIGHT, run_conf={"full_refresh": True})
+    run(dag, logical_date=NEXT_MORNING, run_conf={"full_refresh": True})
 
     export = published(tmp_path)
     assert export.holds_exactly(ids)
     assert export.manifest["window"] is None
-    assert export.folder.name == "2026-11-18T000000Z"
+    assert export.folder.name == "2026-11-19T080000Z"
 
 
 def test_a_run_without_a_data_interval_is_refused(start_org, connections, make_dag, tmp_path, capfd):
@@ -198,6 +201,23 @@ def test_a_run_without_a_data_interval_is_refused(start_org, connections, make_d
     assert not list(tmp_path.rglob("*.json"))
     shown = capfd.readouterr()
     assert "no data interval" in shown.out + shown.err
+
+
+@pytest.mark.parametrize("mode", ["full", "incremental"])
+def test_a_run_that_takes_the_place_of_the_next_one_is_refused(start_org, connections, make_dag, tmp_path, capfd, mode):
+    """Airflow makes no second run of a logical date: the day that begins at it would be missing, and all be green."""
+    connections(start_org(contacts=10))
+    with make_dag() as dag:
+        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), mode=mode)
+
+    dag_run, _ = run(dag, logical_date=MIDNIGHT)
+
+    assert dag_run.state == "failed"
+    assert not list(tmp_path.rglob("*.json"))
+    shown = capfd.readouterr()
+    assert re.search(
+        "takes the place of the run of the interval that begins at 2026-11-18T00:00.*Delete this run", shown.out
+    )
 
 
 def test_what_the_recycle_bin_holds_says_so_of_itself(start_org, connections, make_dag, tmp_path):
@@ -225,7 +245,7 @@ def test_a_cursor_field_that_is_not_there_is_refused_before_anything_is_read(
             mode="incremental",
         )
 
-    dag_run, tasks = run(dag, logical_date=MIDNIGHT)
+    dag_run, tasks = run(dag, logical_date=NEXT_MORNING)
 
     assert (dag_run.state, tasks["contacts.count", -1].state) == ("failed", "failed")
     shown = capfd.readouterr()
@@ -240,7 +260,7 @@ def test_an_sobject_without_system_modstamp_is_read_by_the_next_best_field(start
     with make_dag() as dag:
         SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), mode="incremental")
 
-    run(dag, logical_date=MIDNIGHT + timedelta(days=1))
+    run(dag, logical_date=NEXT_MORNING)
 
     export = published(tmp_path)
     assert export.holds_exactly([record_id])

@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from tests.integration.conftest import Export, ids_in
-from tests.integration.workers import GROUP, ONE_TASK, DagRun, FilePoint, RequestPoint
+from tests.integration.workers import GROUP, ONE_TASK, TIMEOUT, DagRun, FilePoint, RequestPoint
 
 FORMS = {"task group": GROUP, "one task": ONE_TASK}
 UNFINISHED = ".manifest.json*.tmp"
@@ -274,7 +274,7 @@ def test_a_sweep_spares_what_was_published_again_meanwhile(org, dag_run, read):
 
 def test_two_runs_fill_a_partition_at_once(org, dag_run, read):
     """Both count again at the same moment, directly before their commits."""
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=TIMEOUT)
     org.org.before_request.append(lambda _method, _path, query: "COUNT%28%29" in query and both.wait())
 
     for number in range(1, 4):

@@ -88,7 +88,7 @@ def test_others_who_use_up_the_quota_make_page_tasks_wait_and_no_page_is_read_tw
     queries = note_queries(server)
 
     def others_use_the_quota(*_):
-        if len(queries) == 12:
+        if len(queries) >= 12 and not waits:
             server.org.api_calls = 850
 
     server.org.before_request.append(others_use_the_quota)

@@ -31,7 +31,7 @@ from tests.integration.conftest import NOW
 
 GROUP = ("count", "pages 0", "pages 1", "publish")
 ONE_TASK = ("export",)
-TIMEOUT = 60
+TIMEOUT = 180
 
 # Forked from a process that has imported Airflow and found its providers, which takes seconds: as its own workers are.
 ObjectStoragePath(Path(__file__).as_uri()).stat()
@@ -111,7 +111,14 @@ class Try:
         return SalesforceExportOperator(**arguments)
 
     def execute(self):
-        run = SimpleNamespace(dag_id="contacts", run_id=self.run_id, logical_date=NOW, run_after=NOW)
+        run = SimpleNamespace(
+            dag_id="contacts",
+            run_id=self.run_id,
+            logical_date=NOW,
+            run_after=NOW,
+            data_interval_start=NOW,
+            data_interval_end=NOW,
+        )
         ti = SimpleNamespace(try_number=self.number, xcom_push=lambda key, value: self.push(key, value))
         self.push(self.task, self.operator().execute({"dag_run": run, "ti": ti}))
 

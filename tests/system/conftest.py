@@ -46,7 +46,8 @@ def read_until(process, pattern):
     raise AssertionError(f"{pattern!r} was never printed:\n{shown}")
 
 
-def wait_until(condition, seconds=60):
+def wait_until(condition, seconds=600):
+    """Wait for a condition: seconds on an idle machine, minutes on a busy one."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"

@@ -21,6 +21,8 @@ from airflow_provider_salesforce_export.sandbox import SandboxSettings
 from tests.integration.conftest import Export
 from tests.system.conftest import Airflow, wait_until
 
+pytestmark = pytest.mark.timeout(1800)
+
 DAG_FILE = """
 import os
 from datetime import datetime, timedelta, timezone
@@ -109,7 +111,7 @@ def end_sessions_now_and_then(org):
 
 
 def wait_for_runs(api):
-    wait_until(lambda: not api.get("dags/nightly/dagRuns", state=["queued", "running"])["total_entries"], seconds=300)
+    wait_until(lambda: not api.get("dags/nightly/dagRuns", state=["queued", "running"])["total_entries"], seconds=1200)
 
 
 def states_of_backfill_runs(api):

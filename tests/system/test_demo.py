@@ -5,9 +5,14 @@ import re
 import signal
 import socket
 from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import pytest
+
 from tests.system.conftest import Airflow, read_until, started, wait_until
+
+pytestmark = pytest.mark.timeout(1800)
 
 
 @contextmanager
@@ -34,9 +39,34 @@ def processes_in(folder):
     return found
 
 
+def backfilled_window(api, dag_id, moment):
+    """Backfill a day as Airflow's form does where only the day is chosen; return the window that was exported."""
+    day = f"{moment:%Y-%m-%d}"
+    api.post(
+        "backfills",
+        {
+            "dag_id": dag_id,
+            "from_date": f"{day}T00:00:00.000Z",
+            "to_date": f"{day}T23:59:59.999Z",
+            "reprocess_behavior": "none",
+            "max_active_runs": 1,
+            "run_backwards": False,
+            "dag_run_conf": None,
+        },
+    )
+    (run,) = api.get(f"dags/{dag_id}/dagRuns", run_type="backfill")["dag_runs"]
+    path = f"dags/{dag_id}/dagRuns/{run['dag_run_id']}"
+    wait_until(lambda: api.get(path)["state"] in ("success", "failed"))
+    assert api.get(path)["state"] == "success"
+    summary = api.get(f"{path}/taskInstances/notes.publish/xcomEntries/return_value")["value"]
+    window = json.loads(Path(summary["manifest"].removeprefix("file://")).read_bytes())["window"]
+    assert window["start"].startswith(day)
+    return window
+
+
 def test_the_demo_exports_every_record_once_and_shows_what_it_did(checkout):
     with started("demo", checkout) as demo:
-        shown, _ = demo.communicate(timeout=500)
+        shown, _ = demo.communicate(timeout=1200)
 
     assert demo.returncode == 0, shown
     for name, rows in (("contacts", "12,345"), ("deals", "4,321"), ("notes", "678")):
@@ -52,7 +82,7 @@ def test_ctrl_c_ends_the_demo_and_all_that_it_started(checkout):
     with started("demo", checkout) as demo:
         read_until(demo, "Running the DAG salesforce_contacts")
         demo.send_signal(signal.SIGINT)
-        shown, _ = demo.communicate(timeout=60)
+        shown, _ = demo.communicate(timeout=300)
 
     assert demo.returncode == 130
     assert "Stopped." in shown
@@ -69,7 +99,7 @@ def test_the_ui_runs_a_dag_with_the_real_scheduler_on_another_port_where_8080_is
 
         run = api.post("dags/salesforce_notes/dagRuns", {"logical_date": None, "conf": {"page_size": 100}})
         path = f"dags/salesforce_notes/dagRuns/{run['dag_run_id']}"
-        wait_until(lambda: api.get(path)["state"] in ("success", "failed"), seconds=240)
+        wait_until(lambda: api.get(path)["state"] in ("success", "failed"))
 
         assert api.get(path)["state"] == "success"
         labels = [
@@ -81,8 +111,11 @@ def test_the_ui_runs_a_dag_with_the_real_scheduler_on_another_port_where_8080_is
         manifest = json.loads(Path(summary["manifest"].removeprefix("file://")).read_bytes())
         assert (manifest["rows"], manifest["page_size"], len(manifest["pages"])) == (678, 100, 7)
         assert api.get("connections/salesforce_export_default")["login"] == "sandbox-client-id"
+
+        window = backfilled_window(api, "salesforce_notes", datetime.now(timezone.utc) - timedelta(days=10))
         ui.send_signal(signal.SIGINT)
-        ui.communicate(timeout=120)
+        ui.communicate(timeout=300)
 
     assert ui.returncode == 0
+    assert window["cursor_field"] == "SystemModstamp"
     wait_until(lambda: processes_in(checkout) == [])

@@ -1,9 +1,11 @@
 """The example DAGs, as Airflow parses them."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from airflow.dag_processing.dagbag import DagBag
+from airflow.sdk.api.datamodels._generated import DagRunType
 from airflow.sdk.exceptions import ParamValidationError
 from airflow.timetables.interval import CronDataIntervalTimetable
 
@@ -48,3 +50,23 @@ def test_the_trigger_form_has_typed_and_explained_fields(bag, name):
         assert {"type", "enum"} & params.get_param(param).schema.keys()
     with pytest.raises(ParamValidationError, match="2001"):
         params["page_size"] = 2001
+
+
+@pytest.mark.parametrize(
+    ("chosen", "run_type", "mode"),
+    [
+        ("auto", DagRunType.BACKFILL, "incremental"),
+        ("auto", DagRunType.SCHEDULED, "full"),
+        ("auto", DagRunType.MANUAL, "full"),
+        ("full", DagRunType.BACKFILL, "full"),
+        ("incremental", DagRunType.MANUAL, "incremental"),
+    ],
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_backfill_is_incremental_unless_another_mode_is_chosen(bag, name, chosen, run_type, mode):
+    dag = bag.dags[f"salesforce_{name}"]
+    count = dag.task_dict[f"{name}.count"]
+    context = {"params": {"mode": chosen}, "dag_run": SimpleNamespace(run_type=run_type)}
+
+    assert dag.params["mode"] == "auto"
+    assert count.render_template(count.mode, context, dag.get_template_env()) == mode
