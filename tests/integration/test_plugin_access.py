@@ -1,13 +1,17 @@
 """Who may do what, and what must fail: forged states, foreign addresses, requests from other sites."""
 
+import asyncio
 import json
 import re
+import threading
 import time
+from types import SimpleNamespace
 from urllib.parse import quote, urlencode
 
 import jwt
 import pytest
 
+from airflow_provider_salesforce_export import plugin
 from airflow_provider_salesforce_export.plugin import forwarding, state
 from airflow_provider_salesforce_export.plugin.app import app
 from tests.integration.api_server import DELETE_HEADER, PREFIX, USERS, outcome, parameters
@@ -282,6 +286,13 @@ FOREIGN = [
     "https://acme.com/integrations-of-others",
     "https://acme.com/integrations/../admin",
     "https://acme.com/integrations/%2e%2e/admin",
+    "https://acme.com/integrations/..;/admin",
+    "https://acme.com/integrations/%2e%2e%3bx=1/admin",
+    "https://portal.acme.com:0/",
+    "https://portal.acme.com:/",
+    "https://portal.acme.com\x00.evil.com/",
+    "https://portal.acme.com%00.evil.com/",
+    "https://\u0440ortal.acme.com/",  # a letter of another alphabet
     "https://portal。acme.com/",
     "https://pörtal.acme.com/",
     "/\uff0fevil.com",  # a slash of another alphabet
@@ -409,11 +420,34 @@ def test_the_description_has_an_example_for_every_answer(browser, airflow_url):
 
 
 def test_airflow_lists_the_page_in_its_navigation(browser, airflow_url):
-    (plugin,) = browser("admin").get(f"{airflow_url}/api/v2/plugins").json()["plugins"]
+    (listed,) = browser("admin").get(f"{airflow_url}/api/v2/plugins").json()["plugins"]
 
-    (page,) = plugin["react_apps"]
+    (page,) = listed["react_apps"]
     assert (page["name"], page["url_route"]) == ("Salesforce", "salesforce")
     script = browser("viewer").get(airflow_url + page["bundle_url"])
     assert script.headers["Content-Type"].startswith("text/javascript")
     assert "AirflowPlugin" in script.text
     assert json.dumps(page)
+
+
+def test_the_app_is_imported_once_and_not_on_the_event_loop(monkeypatch):
+    threads, requests = [], []
+
+    async def app(*request):
+        requests.append(request)
+
+    def import_module(name):
+        threads.append(threading.current_thread())
+        return SimpleNamespace(app=app)
+
+    async def two_requests():
+        lazy = plugin.LazyApp()
+        await lazy({}, None, None)
+        await lazy({}, None, None)
+
+    monkeypatch.setattr(plugin, "import_module", import_module)
+    asyncio.run(two_requests())
+
+    assert len(requests) == 2
+    (thread,) = threads
+    assert thread is not threading.main_thread()

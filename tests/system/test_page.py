@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import signal
 from contextlib import ExitStack
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -12,12 +11,14 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 from pymongo import MongoClient
 
+from airflow_provider_salesforce_export.demo.surroundings import as_environment, prepare_database, surroundings
+from airflow_provider_salesforce_export.demo.ui import free_port, running_server, server_settings
 from airflow_provider_salesforce_export.key_collection.collection import DEFAULT_COLLECTION, KeyCollection
 from airflow_provider_salesforce_export.key_collection.encryption import KeyEncryption
 from airflow_provider_salesforce_export.key_collection.key import Account
 from airflow_provider_salesforce_export.sandbox import SandboxServer, SandboxSettings
 from airflow_provider_salesforce_export.sandbox.mongod import running_mongod
-from tests.system.conftest import ROOT, Airflow, read_until, started, wait_until
+from tests.system.conftest import Airflow, wait_until
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PATIENCE = 60_000  # milliseconds: Airflow, its DAG runs and the browser share the machine
@@ -47,6 +48,16 @@ CONNECTION = {
     "callback_url": None,
     "may": {"login": True, "disconnect": True, "test": True, "export": True},
 }
+DAG_FILE = """
+import os
+
+from airflow.sdk import DAG
+
+from airflow_provider_salesforce_export import SalesforceExportTaskGroup
+
+with DAG("by_hand", schedule=None):
+    SalesforceExportTaskGroup("notes", destination=os.environ["SALESFORCE_EXPORT_DESTINATION"])
+"""
 COLORS = ("background-color", "color")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is here: apt-get install chromium")
@@ -54,14 +65,20 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is here: a
 
 @pytest.fixture(scope="module")
 def airflow(tmp_path_factory):
-    """The address of Airflow's UI, as `make ui` starts it."""
-    folder = tmp_path_factory.mktemp("ui")
-    (folder / "dags").symlink_to(ROOT / "dags")
-    with started("demo.ui", folder) as ui:
-        shown = read_until(ui, "Ctrl-C stops everything")
-        yield re.search(r"http://127\.0\.0\.1:\d+", shown)[0]
-        ui.send_signal(signal.SIGINT)
-        ui.communicate(timeout=120)
+    """The address of a running Airflow with a DAG, in which somebody is connected to an org."""
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "dags").mkdir()
+    (folder / "dags" / "by_hand.py").write_text(DAG_FILE)
+    with pytest.MonkeyPatch.context() as patch, (folder / "airflow.log").open("w") as log:
+        patch.chdir(folder)
+        with surroundings("page") as around:
+            port = free_port()
+            environment = around.environment | as_environment(around.connections) | server_settings(port)
+            prepare_database(environment, log)
+            with running_server(environment, port, log):
+                url = f"http://127.0.0.1:{port}"
+                wait_until(lambda: Airflow(url).get("dags")["total_entries"] == 1)
+                yield url
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +182,7 @@ def test_a_user_logs_in_looks_exports_and_disconnects(airflow, browser_tab):
     connection.get_by_role("button", name="Test").click()
     expect(connection.get_by_text(re.compile("Connected to http://.* as integration@sandbox.example"))).to_be_visible()
 
-    assert trigger(browser_tab, Airflow(airflow), "salesforce_notes") == "success"
+    assert trigger(browser_tab, Airflow(airflow), "by_hand") == "success"
 
     disconnect(opened(browser_tab), connection)
 
