@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 LOG = FOLDER / "ui.log"
 AIRFLOW_PORT = 8080
-_START_TIMEOUT = 180.0  # seconds
+_START_TIMEOUT = 600.0  # seconds; a machine with two cores that has much else to do needs minutes
 
 console = Console(highlight=False, soft_wrap=True)
 

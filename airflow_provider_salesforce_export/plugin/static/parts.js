@@ -14,7 +14,6 @@ function ago(date) {
 }
 
 export function Time({ at }) {
-  if (!at) return "–";
   const date = new Date(at);
   const exact = date.toLocaleString("en", { dateStyle: "medium", timeStyle: "long" });
   return h("time", { dateTime: at, title: exact }, ago(date));
@@ -62,12 +61,14 @@ export function Notice({ status, title, children, ...more }) {
   );
 }
 
+/** A name and its value; nothing where that is not known. */
 export function Fact({ name, children }) {
+  if (children === null || children === undefined) return null;
   return h(
     Box,
     { minW: 0 },
     h(Text, { as: "dt", color: "fg.muted", fontSize: "xs" }, name),
-    h(Text, { as: "dd", fontSize: "sm", overflowWrap: "anywhere" }, children ?? "–"),
+    h(Text, { as: "dd", fontSize: "sm", overflowWrap: "anywhere" }, children),
   );
 }
 
@@ -84,6 +85,6 @@ export function ApiUsage({ usage }) {
       h(Progress.Label, { color: "fg.muted", fontSize: "xs" }, "API calls today"),
       h(Text, { fontSize: "xs" }, `${number(usage.used)} used, ${number(left)} left of ${number(usage.limit)}`),
     ),
-    h(Progress.Track, null, h(Progress.Range)),
+    h(Progress.Track, { "aria-label": "API calls today" }, h(Progress.Range)),
   );
 }
