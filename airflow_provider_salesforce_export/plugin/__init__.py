@@ -6,6 +6,8 @@ Every process of Airflow imports this module, tasks too, so the app behind it is
 
 from __future__ import annotations
 
+import asyncio
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowPlugin
@@ -13,11 +15,14 @@ from airflow.providers.common.compat.sdk import AirflowPlugin
 from airflow_provider_salesforce_export.plugin.addresses import PREFIX, root_path
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class LazyApp:
     """The app, imported when it is first called."""
+
+    def __init__(self) -> None:
+        self._app: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """
@@ -27,9 +32,10 @@ class LazyApp:
         :param receive: As ASGI defines it.
         :param send: As ASGI defines it.
         """
-        from airflow_provider_salesforce_export.plugin.app import app
-
-        await app(scope, receive, send)
+        if self._app is None:
+            # In a thread: the import takes a second, in which the API server would answer nobody.
+            self._app = (await asyncio.to_thread(import_module, f"{__name__}.app")).app
+        await self._app(scope, receive, send)
 
 
 class SalesforceExportPlugin(AirflowPlugin):
@@ -40,7 +46,7 @@ class SalesforceExportPlugin(AirflowPlugin):
     react_apps: list[Any] = [  # noqa: RUF012
         {
             "name": "Salesforce",
-            "bundle_url": f"{root_path()}{PREFIX}/page.js",
+            "bundle_url": f"{root_path()}{PREFIX}/static/page.js",
             "destination": "nav",
             "url_route": "salesforce",
         }

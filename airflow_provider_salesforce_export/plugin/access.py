@@ -80,7 +80,11 @@ def same_site(request: Request) -> None:
     # A browser sets both by itself. The Host header may be another one behind a proxy; then base_url must match.
     hosts = (request.headers.get("Host"), urlsplit(base_url()).netloc)
     if site not in (None, "same-origin", "none") or (origin and urlsplit(origin).netloc not in hosts):
-        raise HTTPException(status.HTTP_403_FORBIDDEN, "This request comes from another site.")
+        raise HTTPException(
+            status.HTTP_403_FORBIDDEN,
+            "This request comes from another site: open Airflow at its own address. Where it is Airflow's, an Airflow "
+            f"admin sets [api] base_url to it (it is {base_url() or 'not set'}).",
+        )
 
 
 def deliberate(request: Request) -> None:

@@ -9,7 +9,7 @@ from airflow.api_fastapi.app import get_auth_manager
 from airflow.api_fastapi.core_api.security import GetUserDep
 from fastapi import Depends, FastAPI, Query, Request, status
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.responses import FileResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from airflow_provider_salesforce_export.exceptions import SalesforceExportError
@@ -18,13 +18,13 @@ from airflow_provider_salesforce_export.operators.base import DEFAULT_API_QUOTA_
 from airflow_provider_salesforce_export.plugin import access, auth, connections, errors, examples
 from airflow_provider_salesforce_export.plugin.access import UserOrNone
 from airflow_provider_salesforce_export.plugin.addresses import PREFIX, base_url, callback_url
-from airflow_provider_salesforce_export.plugin.export import open_page, stream
+from airflow_provider_salesforce_export.plugin.export import PageResponse, open_page
 from airflow_provider_salesforce_export.plugin.pages import SecurityHeaders
 from airflow_provider_salesforce_export.plugin.threads import in_thread
 from airflow_provider_salesforce_export.version import __version__
 
 _MAX_NUMBER = 2**31 - 1
-_PAGE_SCRIPT = Path(__file__).parent / "static" / "page.js"
+_SCRIPTS = {path.name: path for path in (Path(__file__).parent / "static").glob("*.js")}
 
 app = FastAPI(
     title="Salesforce Export",
@@ -117,7 +117,7 @@ async def export(
         except SalesforceExportError:
             hook.close()
             raise
-        return StreamingResponse(stream(hook, chunks), media_type="application/json")
+        return PageResponse(hook, chunks)
 
     return await in_thread(work)
 
@@ -143,10 +143,12 @@ async def test_connection(user: GetUserDep, conn_id: str) -> dict[str, Any]:
     return await in_thread(work)
 
 
-@app.get("/page.js", include_in_schema=False)
-async def page_script() -> Response:
-    """Return the page in Airflow's navigation, as an ES module. There is no data in it."""
-    return FileResponse(_PAGE_SCRIPT, media_type="text/javascript", headers={"Cache-Control": "no-cache"})
+@app.get("/static/{name}", include_in_schema=False)
+async def script(user: GetUserDep, name: str) -> Response:
+    """Return a part of the page in Airflow's navigation, an ES module."""
+    if name not in _SCRIPTS:
+        raise HTTPException(status.HTTP_404_NOT_FOUND)
+    return FileResponse(_SCRIPTS[name], media_type="text/javascript", headers={"Cache-Control": "no-cache"})
 
 
 @app.get("/openapi.json", include_in_schema=False)

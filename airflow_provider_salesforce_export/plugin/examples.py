@@ -42,7 +42,8 @@ DISCONNECTED: Responses = {
 
 PAGE: Responses = {
     200: _json(
-        "A page.",
+        "A page, sent as it is read. Where reading fails in the middle, the body is cut: it is no JSON, and the HTTP "
+        "response does not end.",
         {
             "success": True,
             "message": "SUCCESS",

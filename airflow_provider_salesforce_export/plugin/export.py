@@ -7,6 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from anyio import CancelScope
+from fastapi.responses import StreamingResponse
+
 from airflow_provider_salesforce_export.exceptions import SalesforceExportError
 from airflow_provider_salesforce_export.export.formats import PageNumbers, json_page_chunks
 from airflow_provider_salesforce_export.plugin.threads import in_thread
@@ -14,6 +17,8 @@ from airflow_provider_salesforce_export.salesforce.record_ids import interpolate
 from airflow_provider_salesforce_export.salesforce.soql import MAX_OFFSET, Query
 
 if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
     from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
     from airflow_provider_salesforce_export.object_types import ObjectType
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
@@ -46,24 +51,55 @@ def open_page(hook: SalesforceExportHook, object_type: ObjectType, page: int, li
     return chain([next(chunks)], chunks)
 
 
-async def stream(hook: SalesforceExportHook, chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+class PageResponse(StreamingResponse):
     """
-    Yield chunks, and close the hook after the last one.
+    A page that is sent as it is read.
 
     The status is out when an error comes in the middle, and a client must not take half of the records for all: the
-    JSON is cut, so that nobody can parse it. (The connection need not be: a middleware of Airflow ends it properly.)
+    JSON is cut, and the connection ends without the last chunk of HTTP.
 
-    :param hook: What they are read with.
-    :param chunks: The chunks.
+    :param hook: What the page is read with; closed at the end, also where the client leaves before it.
+    :param chunks: The page.
     """
-    try:
-        while (chunk := await in_thread(next, chunks, None)) is not None:
-            yield chunk
-    except SalesforceExportError as error:
-        log.error("The export of %s ended in the middle: %s", hook.salesforce_conn_id, error)
-        raise
-    finally:
-        hook.close()
+
+    media_type = "application/json"
+
+    def __init__(self, hook: SalesforceExportHook, chunks: Iterator[bytes]) -> None:
+        super().__init__(_in_threads(chunks))
+        self._hook = hook
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """
+        Send the page.
+
+        :param scope: As ASGI defines it.
+        :param receive: As ASGI defines it.
+        :param send: As ASGI defines it.
+        """
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            with CancelScope(shield=True):  # in a thread: it tells MongoDB, which may hang
+                await in_thread(self._hook.close)
+
+    async def stream_response(self, send: Send) -> None:
+        """
+        Send the chunks.
+
+        :param send: As ASGI defines it.
+        """
+        try:
+            await super().stream_response(send)
+        except SalesforceExportError as error:
+            log.error("The export of %s ended in the middle: %s", self._hook.salesforce_conn_id, error)
+            # Airflow's middlewares end a response properly after an exception; what is no part of one, they refuse.
+            await send({"type": "http.response.aborted", "more_body": True})
+            raise
+
+
+async def _in_threads(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    while (chunk := await in_thread(next, chunks, None)) is not None:
+        yield chunk
 
 
 def _records(client: SalesforceClient, query: Query, offset: int, limit: int | None, total: int) -> Iterator[list[Any]]:

@@ -84,7 +84,8 @@ def _is_plain(path: str) -> bool:
     decoded = unquote(unquote(path))
     return (
         "//" not in decoded
-        and not {".", ".."} & set(decoded.split("/"))
+        # Java's servers drop what follows a semicolon, and then climb.
+        and not {".", ".."} & {segment.partition(";")[0] for segment in decoded.split("/")}
         and (not decoded or _PRINTABLE.fullmatch(decoded.replace(" ", "-")) is not None)
     )
 
@@ -97,4 +98,5 @@ def _is_below(parts: SplitResult, allowed: SplitResult) -> bool:
 
 
 def _origin(parts: SplitResult) -> tuple[str, str | None, int | None]:
-    return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+    port = _PORTS.get(parts.scheme) if parts.port is None else parts.port
+    return parts.scheme, parts.hostname, port

@@ -197,10 +197,12 @@ class TokenGate:
         self._then = then
         self._held = iter(range(calls))
         self._opened = threading.Event()
+        self.waiting = 0
 
     def __call__(self, form, url):
         if next(self._held, None) is None:
             return self._answer(form, url)
+        self.waiting += 1
         assert self._opened.wait(60)
         if self._then:
             raise self._then

@@ -1,18 +1,22 @@
 """Who may do what, and what must fail: forged states, foreign addresses, requests from other sites."""
 
+import asyncio
 import json
 import re
+import threading
 import time
+from types import SimpleNamespace
 from urllib.parse import quote, urlencode
 
 import jwt
 import pytest
 
+from airflow_provider_salesforce_export import plugin
 from airflow_provider_salesforce_export.plugin import forwarding, state
 from airflow_provider_salesforce_export.plugin.app import app
 from tests.integration.api_server import DELETE_HEADER, PREFIX, USERS, outcome, parameters
 
-PUBLIC = {"/auth/callback", "/page.js"}
+PUBLIC = {"/auth/callback"}
 
 
 @pytest.fixture
@@ -48,7 +52,9 @@ def unknown_org(org, documents):
         ("POST", "connections/missing/test", {"viewer": 403, "user": 403, "op": 404, "admin": 404}),
         ("GET", "connections", {"viewer": 200, "user": 200, "op": 200, "admin": 200}),
         ("GET", "openapi.json", {"viewer": 200, "user": 200, "op": 200, "admin": 200}),
-        ("GET", "page.js", {"viewer": 200, "user": 200, "op": 200, "admin": 200}),
+        ("GET", "static/page.js", {"viewer": 200, "user": 200, "op": 200, "admin": 200}),
+        ("GET", "static/app.py", {"viewer": 404, "user": 404, "op": 404, "admin": 404}),
+        ("GET", "static/..%2fapp.py", {"viewer": 404, "user": 404, "op": 404, "admin": 404}),
         ("DELETE", "auth/?conn_id=missing", {"viewer": 403, "user": 403, "op": 404, "admin": 404}),
         ("DELETE", "auth/", {"viewer": 403, "user": 403, "op": 200, "admin": 404}),
     ],
@@ -83,13 +89,13 @@ def test_nobody_gets_anything(browser, org):
     nobody, walked = browser(), set()
     for route in app.routes:
         for method in route.methods:
-            path = route.path.format(object_type="contacts", conn_id="salesforce_export_default", path="x")
+            path = route.path.format(object_type="contacts", conn_id="salesforce_export_default", name="page.js")
             answer = nobody.request(method, path.lstrip("/"), headers=DELETE_HEADER)
             if route.path not in PUBLIC:
                 assert answer.status_code in (401, 307, 405), (method, path, answer.text)
                 assert answer.status_code != 307 or "/auth/login?next=" in answer.headers["Location"]
             walked.add(route.path)
-    assert walked >= {"/auth/login", "/auth/", "/export/{object_type}", "/connections", "/openapi.json", *PUBLIC}
+    assert walked >= {"/auth/login", "/auth/", "/export/{object_type}", "/connections", "/static/{name}", *PUBLIC}
     assert not org.org.calls
 
 
@@ -106,12 +112,15 @@ def test_a_bearer_token_does_too_and_a_wrong_one_does_not(browser, org):
 
 def test_every_answer_has_the_headers_that_hold_a_browser_back(browser, org):
     op = browser("op")
-    for path in ("page.js", "export/contacts", "export/leads", "auth/login", "auth/callback", "no/such/route"):
+    script = "static/page.js"
+    for path in (script, "export/contacts", "export/leads", "auth/login", "auth/callback", "no/such/route"):
         headers = op.get(path).headers
-        assert "default-src 'none'" in headers["Content-Security-Policy"]
+        policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
+        assert re.fullmatch("'sha256-[^' ]+'", policy.pop("style-src"))
+        assert policy == dict.fromkeys(("default-src", "base-uri", "form-action", "frame-ancestors"), "'none'")
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Referrer-Policy"] == "no-referrer"
-        assert headers["Cache-Control"] == ("no-cache" if path == "page.js" else "no-store")
+        assert headers["Cache-Control"] == ("no-cache" if path == script else "no-store")
 
 
 class TestState:
@@ -143,6 +152,18 @@ class TestState:
 
         assert answer.status_code == 400
         assert "not the end of a login that was begun here" in answer.text
+
+    def test_it_is_signed_for_an_hour_and_names_all_that_the_callback_needs(self, op, unknown_org):
+        token = parameters(op.begin(forward_url="/x"))["state"]
+        claims = jwt.decode(token, options={"verify_signature": False})
+
+        assert jwt.get_unverified_header(token)["alg"] == "HS256"
+        assert 3590 < claims["exp"] - time.time() <= 3600
+        assert len(claims["jti"]) > 20
+        assert claims["jti"] != jwt.decode(parameters(op.begin())["state"], options={"verify_signature": False})["jti"]
+        assert (claims["conn_id"], claims["forward_url"], claims["user"]) == ("salesforce_export_default", "/x", "op")
+        assert claims["account_id"] == unknown_org.settings.client_id
+        assert claims["owner"] == unknown_org.url.partition("://")[2]
 
     def test_expired(self, op, monkeypatch):
         callback = op.consent(op.begin())
@@ -265,6 +286,13 @@ FOREIGN = [
     "https://acme.com/integrations-of-others",
     "https://acme.com/integrations/../admin",
     "https://acme.com/integrations/%2e%2e/admin",
+    "https://acme.com/integrations/..;/admin",
+    "https://acme.com/integrations/%2e%2e%3bx=1/admin",
+    "https://portal.acme.com:0/",
+    "https://portal.acme.com:/",
+    "https://portal.acme.com\x00.evil.com/",
+    "https://portal.acme.com%00.evil.com/",
+    "https://\u0440ortal.acme.com/",  # a letter of another alphabet
     "https://portal。acme.com/",
     "https://pörtal.acme.com/",
     "/\uff0fevil.com",  # a slash of another alphabet
@@ -392,11 +420,34 @@ def test_the_description_has_an_example_for_every_answer(browser, airflow_url):
 
 
 def test_airflow_lists_the_page_in_its_navigation(browser, airflow_url):
-    (plugin,) = browser("admin").get(f"{airflow_url}/api/v2/plugins").json()["plugins"]
+    (listed,) = browser("admin").get(f"{airflow_url}/api/v2/plugins").json()["plugins"]
 
-    (page,) = plugin["react_apps"]
+    (page,) = listed["react_apps"]
     assert (page["name"], page["url_route"]) == ("Salesforce", "salesforce")
-    script = browser().get(airflow_url + page["bundle_url"])
+    script = browser("viewer").get(airflow_url + page["bundle_url"])
     assert script.headers["Content-Type"].startswith("text/javascript")
     assert "AirflowPlugin" in script.text
     assert json.dumps(page)
+
+
+def test_the_app_is_imported_once_and_not_on_the_event_loop(monkeypatch):
+    threads, requests = [], []
+
+    async def app(*request):
+        requests.append(request)
+
+    def import_module(name):
+        threads.append(threading.current_thread())
+        return SimpleNamespace(app=app)
+
+    async def two_requests():
+        lazy = plugin.LazyApp()
+        await lazy({}, None, None)
+        await lazy({}, None, None)
+
+    monkeypatch.setattr(plugin, "import_module", import_module)
+    asyncio.run(two_requests())
+
+    assert len(requests) == 2
+    (thread,) = threads
+    assert thread is not threading.main_thread()

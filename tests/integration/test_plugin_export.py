@@ -1,13 +1,17 @@
 """Read pages through Airflow's API server."""
 
+import asyncio
 import json
 import threading
+import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
+import requests
 
+from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
 from airflow_provider_salesforce_export.object_types import CONTACTS
 from airflow_provider_salesforce_export.plugin.export import open_page
 from airflow_provider_salesforce_export.sandbox.ids import to_18
@@ -204,13 +208,44 @@ def test_a_token_that_expires_in_the_middle_of_a_stream_is_renewed(op, connect):
 def test_an_error_in_the_middle_never_looks_like_the_end(encoding, op, connect):
     org = connect(contacts=20_000)
     org.org.fail_next(after=4, status=400, body=[{"errorCode": "INVALID_QUERY_LOCATOR", "message": "gone"}])
+    chunks = []
 
-    answer = op.get("export/contacts", headers={"Accept-Encoding": encoding})
+    with op.get("export/contacts", headers={"Accept-Encoding": encoding}, stream=True) as answer:
+        assert answer.status_code == 200
+        with pytest.raises(requests.exceptions.ChunkedEncodingError, match="Response ended prematurely"):
+            chunks.extend(answer.iter_content(1000))
 
-    assert answer.status_code == 200
-    assert answer.text.count('"Id"') == 6_000
+    body = b"".join(chunks)
+    assert b'"Id"' in body
     with pytest.raises(json.JSONDecodeError):
-        answer.json()
+        json.loads(body)
+
+
+def test_a_client_that_leaves_in_the_middle_ends_the_calls_to_salesforce(op, connect, monkeypatch, token_gate):
+    org = connect(contacts=40_000)
+    gone, closed = threading.Event(), []
+
+    def wait_until_the_client_is_gone(method, path, query):
+        if "-8000" in path:
+            assert gone.wait(60)
+
+    def close(hook, really_close=SalesforceExportHook.close):
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            asyncio.get_running_loop()
+        really_close(hook)
+        closed.append(hook)
+
+    org.org.before_request.append(wait_until_the_client_is_gone)
+    monkeypatch.setattr(SalesforceExportHook, "close", close)
+    with op.get("export/contacts", headers={"Accept-Encoding": "identity"}, stream=True) as answer:
+        assert next(answer.iter_content(1000))
+    gone.set()
+
+    deadline = time.monotonic() + 60
+    while not closed:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert len([call for call in org.org.calls if "-" in call.path.rpartition("/")[2]]) < 15  # of 19
 
 
 def test_calls_that_run_short_are_429(op, connect):
@@ -248,15 +283,18 @@ def test_mongodb_away_is_503_and_a_row_that_says_so(op, connect, monkeypatch):
     assert row["account_id"]
 
 
-def test_a_storm_of_requests_renews_the_token_once_and_leaves_the_server_awake(browser, connect, token_gate):
+def test_a_storm_of_requests_renews_the_token_once_and_leaves_the_server_awake(
+    browser, connect, connections, token_gate
+):
     org = connect(contacts=10, rotate_refresh_tokens=True)
+    connections(org, auth_timeout=60)  # longer than the machine needs to send all requests
     browsers = [browser("op") for _ in range(20)]
     org.org.expire_tokens()
     with ThreadPoolExecutor(200) as pool:
         with token_gate(org) as gate:
             answers = [pool.submit(browsers[i % 20].get, "export/contacts?limit=5") for i in range(200)]
             gate.wait_until(lambda: sum(call.status == 401 for call in org.org.calls) >= 20)
-            health = browsers[0].get(f"{browsers[0].airflow}/api/v2/version", timeout=5)
+            health = browsers[0].get(f"{browsers[0].airflow}/api/v2/version")
         pages = [answer.result() for answer in answers]
 
     assert health.status_code == 200

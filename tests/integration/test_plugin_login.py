@@ -1,9 +1,11 @@
 """Log in to Salesforce, come back, and disconnect, through Airflow's API server."""
 
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
 
+from airflow_provider_salesforce_export.key_collection.key import Account
 from airflow_provider_salesforce_export.sandbox.errors import OAuthError
 from tests.integration.api_server import DELETE_HEADER, PREFIX, outcome, parameters
 
@@ -262,9 +264,38 @@ def test_mongodb_away_is_told_where_the_login_was_to_go(browser, unknown_org, mo
     assert "MongoDB, which keeps the Salesforce keys, does not answer" in result["message"]
 
 
+def test_mongodb_away_at_the_callback_is_told_where_the_login_was_to_go(browser, unknown_org, monkeypatch):
+    op = browser("op")
+    callback = op.consent(op.begin())
+    monkeypatch.setenv("AIRFLOW_CONN_MONGO_DEFAULT", "mongo://127.0.0.1:1/?serverSelectionTimeoutMS=100")
+
+    where, result = outcome(op.get(callback))
+
+    assert where == "/plugin/salesforce"
+    assert "MongoDB, which keeps the Salesforce keys, does not answer" in result["message"]
+    assert not [call for call in unknown_org.org.calls if "/token" in call.path]  # the code is still good
+
+
+def test_while_a_login_waits_for_salesforce_the_server_answers_others(
+    browser, unknown_org, connections, documents, token_gate
+):
+    connections(unknown_org, auth_timeout=60)
+    documents.delete_many({})
+    op, other = browser("op"), browser("op")
+    callback = op.consent(op.begin())
+
+    with ThreadPoolExecutor(1) as pool:
+        with token_gate(unknown_org) as gate:
+            answer = pool.submit(op.get, callback)
+            gate.wait_until(lambda: gate.waiting)
+            assert other.get("connections").status_code == 200
+            assert not answer.done()
+        assert outcome(answer.result())[1] == {"salesforce": "connected"}
+
+
 def test_disconnecting_revokes_at_salesforce_and_deletes_the_key(browser, org, documents, keys):
     admin = browser("admin")
-    token = org.org.issue_token()
+    token, stored = org.org.issue_token(), keys.find(Account(org.settings.client_id, org.url.partition("://")[2])).token
     assert admin.get("export/contacts").status_code == 200
 
     answer = admin.delete("auth/", headers=DELETE_HEADER)
@@ -272,6 +303,7 @@ def test_disconnecting_revokes_at_salesforce_and_deletes_the_key(browser, org, d
     assert answer.json() == {"success": True, "message": "Disconnected: the key is deleted.", "revoked": True}
     assert not documents.count_documents({})
     assert org.org.oauth.sessions.find(token["access_token"])  # of another login
+    assert not org.org.oauth.sessions.find(stored["access_token"])
     assert admin.delete("auth/", headers=DELETE_HEADER).status_code == 404
     refused = admin.get("export/contacts")
     assert refused.status_code == 404

@@ -68,6 +68,9 @@ class Airflow:
     def post(self, path, body):
         return self._checked(self.session.post(f"{self.url}/api/v2/{path}", json=body))
 
+    def delete(self, path):
+        assert self.session.delete(f"{self.url}/api/v2/{path}").ok
+
     @staticmethod
     def _checked(response):
         assert response.ok, response.text

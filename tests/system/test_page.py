@@ -3,16 +3,34 @@
 import json
 import re
 import shutil
-import signal
+from contextlib import ExitStack
+from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
+from pymongo import MongoClient
 
-from tests.system.conftest import ROOT, Airflow, read_until, started, wait_until
+from airflow_provider_salesforce_export.demo.surroundings import as_environment, prepare_database, surroundings
+from airflow_provider_salesforce_export.demo.ui import free_port, running_server, server_settings
+from airflow_provider_salesforce_export.key_collection.collection import DEFAULT_COLLECTION, KeyCollection
+from airflow_provider_salesforce_export.key_collection.encryption import KeyEncryption
+from airflow_provider_salesforce_export.key_collection.key import Account
+from airflow_provider_salesforce_export.sandbox import SandboxServer, SandboxSettings
+from airflow_provider_salesforce_export.sandbox.mongod import running_mongod
+from tests.system.conftest import Airflow, wait_until
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PATIENCE = 60_000  # milliseconds: Airflow, its DAG runs and the browser share the machine
 CONNECTIONS = re.compile(r"/v1/integrations/salesforce/connections$")
+TESTS = re.compile(r"/v1/integrations/salesforce/connections/[^/]+/test$")
+TESTED = {
+    "works": True,
+    "message": "Connected.",
+    "user": "ada@acme.com",
+    "org_id": "00D5g000004abcDEAQ",
+    "api_usage": {"used": 900, "limit": 1000},
+}
 CONNECTION = {
     "conn_id": "acme",
     "environment": "production",
@@ -30,6 +48,16 @@ CONNECTION = {
     "callback_url": None,
     "may": {"login": True, "disconnect": True, "test": True, "export": True},
 }
+DAG_FILE = """
+import os
+
+from airflow.sdk import DAG
+
+from airflow_provider_salesforce_export import SalesforceExportTaskGroup
+
+with DAG("by_hand", schedule=None):
+    SalesforceExportTaskGroup("notes", destination=os.environ["SALESFORCE_EXPORT_DESTINATION"])
+"""
 COLORS = ("background-color", "color")
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is here: apt-get install chromium")
@@ -37,14 +65,20 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is here: a
 
 @pytest.fixture(scope="module")
 def airflow(tmp_path_factory):
-    """The address of Airflow's UI, as `make ui` starts it."""
-    folder = tmp_path_factory.mktemp("ui")
-    (folder / "dags").symlink_to(ROOT / "dags")
-    with started("demo.ui", folder) as ui:
-        shown = read_until(ui, "Ctrl-C stops everything")
-        yield re.search(r"http://127\.0\.0\.1:\d+", shown)[0]
-        ui.send_signal(signal.SIGINT)
-        ui.communicate(timeout=120)
+    """The address of a running Airflow with a DAG, in which somebody is connected to an org."""
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "dags").mkdir()
+    (folder / "dags" / "by_hand.py").write_text(DAG_FILE)
+    with pytest.MonkeyPatch.context() as patch, (folder / "airflow.log").open("w") as log:
+        patch.chdir(folder)
+        with surroundings("page") as around:
+            port = free_port()
+            environment = around.environment | as_environment(around.connections) | server_settings(port)
+            prepare_database(environment, log)
+            with running_server(environment, port, log):
+                url = f"http://127.0.0.1:{port}"
+                wait_until(lambda: Airflow(url).get("dags")["total_entries"] == 1)
+                yield url
 
 
 @pytest.fixture(scope="module")
@@ -69,16 +103,50 @@ def browser_tab(airflow, chromium):
     assert errors == []
 
 
+@pytest.fixture
+def acme(airflow):
+    """A connection in the running Airflow, to an org and a MongoDB of the test's own, which it can stop."""
+    api = Airflow(airflow)
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as org, ExitStack() as mongod:
+        patch.delenv("MONGO_URI", raising=False)  # of a MongoDB that is not the test's to stop
+        server = org.enter_context(SandboxServer(SandboxSettings(contacts=30, deals=0, notes=0)))
+        mongo_uri = mongod.enter_context(running_mongod())
+        settings = server.settings
+        with MongoClient(mongo_uri) as mongo:
+            keys = KeyCollection(mongo["acme"][DEFAULT_COLLECTION], KeyEncryption((), settings.client_secret))
+            account = Account(settings.client_id, server.url.partition("://")[2])
+            keys.save(account, server.org.issue_token(), connected_by="Ada")
+        host, port = urlsplit(mongo_uri).hostname, urlsplit(mongo_uri).port
+        api.post("connections", {"connection_id": "mongo_acme", "conn_type": "mongo", "host": host, "port": port})
+        api.post(
+            "connections",
+            {
+                "connection_id": "acme",
+                "conn_type": "salesforce_export",
+                "host": server.url,
+                "login": settings.client_id,
+                "password": settings.client_secret,
+                "extra": json.dumps({"mongo_conn_id": "mongo_acme", "key_database": "acme"}),
+            },
+        )
+        try:
+            yield SimpleNamespace(org=server.org, stop_org=org.close, stop_mongod=mongod.close)
+        finally:
+            for conn_id in ("acme", "mongo_acme"):
+                api.delete(f"connections/{conn_id}")
+
+
 def opened(tab, query=""):
     tab.goto(f"/plugin/salesforce{query}")
     expect(tab.get_by_role("heading", name="Salesforce", exact=True)).to_be_visible()
     return tab
 
 
-def with_connections(tab, *changes, status=200):
-    """Have Airflow answer with made-up connections; without any where there are no changes."""
+def with_connections(tab, *changes):
+    """Have Airflow answer with made-up connections that work; without any where there are no changes."""
+    tab.route(TESTS, lambda route: route.fulfill(json=TESTED))
     answer = {"connections": [CONNECTION | change for change in changes], "callback_url": None}
-    tab.route(CONNECTIONS, lambda route: route.fulfill(status=status, json=answer))
+    tab.route(CONNECTIONS, lambda route: route.fulfill(json=answer))
 
 
 def test_a_user_logs_in_looks_exports_and_disconnects(airflow, browser_tab):
@@ -109,24 +177,36 @@ def test_a_user_logs_in_looks_exports_and_disconnects(airflow, browser_tab):
     assert len(shown["data"]) == 10
     assert shown["pagination"]["total"] == 12_345
 
-    connection.get_by_role("button", name="Test").click()
     expect(connection.get_by_text("integration@sandbox.example", exact=True)).to_be_visible()
     expect(connection.get_by_text(re.compile(r"[\d,]+ used, [\d,]+ left of 100,000"))).to_be_visible()
+    connection.get_by_role("button", name="Test").click()
+    expect(connection.get_by_text(re.compile("Connected to http://.* as integration@sandbox.example"))).to_be_visible()
 
-    api = Airflow(airflow)
-    run = api.post("dags/salesforce_notes/dagRuns", {"logical_date": None})
-    path = f"dags/salesforce_notes/dagRuns/{run['dag_run_id']}"
-    wait_until(lambda: api.get(path)["state"] in ("success", "failed"), seconds=240)
-    assert api.get(path)["state"] == "success"
+    assert trigger(browser_tab, Airflow(airflow), "by_hand") == "success"
 
-    disconnect(browser_tab, connection)
+    disconnect(opened(browser_tab), connection)
+
+
+def trigger(tab, api, dag_id):
+    """Trigger a DAG run as a user does; return the state in which it ends."""
+
+    def runs():
+        return api.get(f"dags/{dag_id}/dagRuns", run_type="manual")["dag_runs"]
+
+    assert not runs()
+    tab.goto(f"/dags/{dag_id}")
+    tab.get_by_role("button", name="Trigger").click()
+    tab.get_by_role("dialog").get_by_role("button", name="Trigger", exact=True).click()
+    wait_until(lambda: any(run["state"] in ("success", "failed") for run in runs()), seconds=240)
+    (run,) = runs()
+    return run["state"]
 
 
 def disconnect(tab, connection):
     connection.get_by_role("button", name="Disconnect").click()
     tab.get_by_role("alertdialog").get_by_role("button", name="Disconnect").click()
     expect(connection.get_by_text("Disconnected: the key is deleted.")).to_be_visible()
-    expect(connection.get_by_text("Never connected", exact=True)).to_be_visible()
+    expect(connection.get_by_text("Not connected", exact=True)).to_be_visible()
 
 
 def test_the_result_of_a_login_is_shown_once(browser_tab):
@@ -196,19 +276,72 @@ def test_without_a_connection_the_page_says_what_to_do(browser_tab):
     expect(browser_tab).to_have_url(re.compile("/connections$"))
 
 
-def test_a_connection_that_makes_no_sense_and_a_mongodb_that_is_away_are_told(browser_tab):
+def test_a_connection_that_makes_no_sense_is_told(browser_tab):
     nothing_known = dict.fromkeys(("environment", "login_url", "grant_type", "account_id", "owner", "connected_by"))
-    with_connections(
-        browser_tab,
-        nothing_known | {"state": "error", "error": "The field timeout is no number."},
-        {"conn_id": "b", "state": "error", "error": "MongoDB does not answer."},
-    )
-    opened(browser_tab)
+    with_connections(browser_tab, nothing_known | {"state": "error", "error": "The field timeout is no number."})
+    connection = opened(browser_tab).get_by_role("region", name="acme")
 
-    for conn_id, text in (("acme", "The field timeout is no number."), ("b", "MongoDB does not answer.")):
-        connection = browser_tab.get_by_role("region", name=conn_id, exact=True)
-        expect(connection.get_by_text("Error", exact=True)).to_be_visible()
-        expect(connection.get_by_text(text)).to_be_visible()
+    expect(connection.get_by_text("Error", exact=True)).to_be_visible()
+    expect(connection.get_by_text("The field timeout is no number.")).to_be_visible()
+
+
+def test_an_org_and_a_mongodb_that_go_away_are_told(browser_tab, acme):
+    connection = opened(browser_tab).get_by_role("region", name="acme")
+    for text in ("Connected", "Ada", acme.org.settings.username):
+        expect(connection.get_by_text(text, exact=True)).to_be_visible()
+
+    acme.stop_org()
+    connection.get_by_role("button", name="contacts").click()
+    expect(connection.get_by_text("did not answer")).to_be_visible()
+    browser_tab.reload()  # what the page asks for by itself
+    expect(connection.get_by_text("did not answer")).to_be_visible()
+    expect(connection.get_by_text("Connected", exact=True)).to_be_visible()
+
+    acme.stop_mongod()
+    browser_tab.get_by_role("button", name="Reload").click()
+    expect(connection.get_by_text("Error", exact=True)).to_be_visible()
+    expect(connection.get_by_text("MongoDB, which keeps the Salesforce keys, does not answer")).to_be_visible()
+    others = browser_tab.get_by_role("region", name="salesforce_export_default")
+    expect(others.get_by_text("Error", exact=True)).to_have_count(0)
+
+
+def test_a_key_that_salesforce_refuses_is_seen_when_the_page_is_opened(browser_tab, acme):
+    acme.org.revoke_grants()
+    connection = opened(browser_tab).get_by_role("region", name="acme")
+
+    expect(connection.get_by_text("Needs login", exact=True)).to_be_visible()
+    expect(connection.get_by_role("button", name="Log in")).not_to_have_attribute("aria-disabled", "true")
+
+
+def test_a_row_shows_all_that_is_known(browser_tab):
+    with_connections(browser_tab, {})
+    connection = opened(browser_tab).get_by_role("region", name="acme")
+
+    for name, value in (
+        ("Org", "00D5g000004abcDEAQ"),
+        ("User", "ada@acme.com"),
+        ("Instance", "https://acme.my.salesforce.com"),
+        ("Login host", "https://login.salesforce.com"),
+        ("Connected by", "Ada"),
+        ("Token issued", re.compile(" ago$|^[a-z]+day$")),
+        ("Last renewed", re.compile(" ago$|^[a-z]+day$")),
+        ("Key (account, owner)", "acme, data-platform"),
+    ):
+        term = connection.locator("dt", has_text=re.compile(f"^{re.escape(name)}$"))
+        expect(term.locator("xpath=following-sibling::dd")).to_have_text(value)
+    expect(connection.get_by_text("production", exact=True)).to_be_visible()
+    expect(connection.get_by_text("900 used, 100 left of 1,000")).to_be_visible()
+    expect(connection.get_by_role("progressbar", name="API calls today")).to_have_attribute("aria-valuenow", "90")
+
+
+def test_the_plain_page_is_drawn_under_its_policy(browser_tab):
+    refused = []
+    browser_tab.on("console", lambda message: refused.append(message.text) if message.type == "error" else None)
+    browser_tab.goto("/v1/integrations/salesforce/auth/login?forward_url=//evil.com")
+
+    expect(browser_tab.get_by_text("forward_url is refused")).to_be_visible()
+    expect(browser_tab.locator("body")).to_have_css("max-width", "640px")
+    assert not [text for text in refused if "Content Security Policy" in text]
 
 
 def test_what_goes_wrong_is_said_and_can_be_tried_again(browser_tab):
