@@ -37,6 +37,16 @@ def interpolate(first: str, last: str, part: int, parts: int) -> str:
     return first[:_PREFIX_LENGTH] + _to_digits(low + (high - low) * part // parts)
 
 
+def distance(first: str, last: str) -> int:
+    """
+    Return how many steps of one Id it is from one to another.
+
+    :param first: An Id, in its 15- or 18-character form.
+    :param last: Another of the same sObject.
+    """
+    return _to_number(last) - _to_number(first)
+
+
 def _to_number(record_id: str) -> int:
     number = 0
     for digit in record_id[_PREFIX_LENGTH:_LENGTH]:
