@@ -28,7 +28,7 @@ def csv_rows(body: Iterator[bytes], announced: int, fields: Sequence[str]) -> It
     """
     if announced == 0:
         return
-    text = io.TextIOWrapper(io.BufferedReader(_Pieces(body), _BUFFER), encoding="utf-8", newline="")
+    text = io.TextIOWrapper(io.BufferedReader(_Pieces(body), _BUFFER), encoding="utf-8", newline="\n")
     # Strict, because an open quote at the end means that the last value was cut.
     rows = csv.reader(text, strict=True)
     width, received = len(fields), 0
