@@ -315,6 +315,7 @@ def test_a_locator_that_is_refused_though_it_is_the_current_one_is_an_error(bulk
 
     with pytest.raises(exceptions.SalesforceError, match="Invalid locator: A"):
         bulk.read(PAGE, FIELDS, list)
+    assert len(http.calls) == 3
 
 
 def test_results_of_a_job_that_is_gone_say_so(bulk, http):
