@@ -16,6 +16,7 @@ Everything this package raises, as one tree.
     │   │   └── SessionRejectedError  a token renewed a moment ago is refused
     │   ├── QueryError                malformed query, unknown field or sObject
     │   ├── ApiVersionError
+    │   ├── BulkJobError              a Bulk query job failed, was aborted, or is gone
     │   ├── RequestLimitError         too many requests
     │   │   ├── QuotaReachedError     the day's API quota, or the share of it that an export may use
     │   │   └── ConcurrentRequestsError  too many at once
@@ -102,6 +103,10 @@ class QueryError(SalesforceError):
 
 class ApiVersionError(SalesforceError):
     """The org does not offer the API version of the connection."""
+
+
+class BulkJobError(SalesforceError):
+    """A Bulk query job failed, was aborted, or is gone; a new one may succeed."""
 
 
 class RequestLimitError(SalesforceError):

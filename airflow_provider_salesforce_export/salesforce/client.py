@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
 
 from airflow_provider_salesforce_export.exceptions import ApiVersionError, QueryError, SalesforceError
+from airflow_provider_salesforce_export.salesforce.bulk import BulkQueries
 from airflow_provider_salesforce_export.salesforce.errors import incomplete
 from airflow_provider_salesforce_export.salesforce.records import Batch
 from airflow_provider_salesforce_export.salesforce.rest_api import RestApi
@@ -56,6 +58,11 @@ class SalesforceClient:
     def usage(self) -> ApiUsage:
         """Return the count of calls, and how much of the org's quota is used."""
         return self._api.usage
+
+    @cached_property
+    def bulk(self) -> BulkQueries:
+        """The Bulk API 2.0 query jobs of the org."""
+        return BulkQueries(self._api, self.api_version)
 
     def close(self) -> None:
         """Close the connections."""

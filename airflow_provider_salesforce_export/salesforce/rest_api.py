@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ from airflow_provider_salesforce_export.salesforce.transport import new_session,
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.salesforce.session import TokenSource
 
+_PIECE = 128 * 1024
 _API_USAGE = re.compile(r"api-usage=(\d+)/(\d+)")
 
 
@@ -125,6 +128,20 @@ class RestApi:
         """
         return self._parsed(self._request("GET", path, params=params), type)
 
+    @contextmanager
+    def stream(self, path: str) -> Iterator[tuple[Mapping[str, str], Iterator[bytes]]]:
+        """
+        Give the headers of the reply to a GET request, and its body piece by piece, decompressed.
+
+        Nothing is repeated once the headers have come.
+
+        :param path: From the host on.
+        :raises IncompleteResponseError: The body is cut short; by the iterator.
+        :raises SalesforceError: As for :meth:`get`.
+        """
+        with self._request("GET", path, stream=True) as response:
+            yield response.headers, _pieces(response)
+
     def write(self, method: str, path: str, values: dict[str, Any] | None = None) -> Any:
         """
         Return what a request that changes something is answered with, None for no content; it is never repeated.
@@ -185,6 +202,13 @@ class RestApi:
     def versions(self) -> list[str]:
         """Return the API versions of the org, oldest first."""
         return [entry["version"] for entry in self.get("/services/data/")]
+
+
+def _pieces(response: requests.Response) -> Iterator[bytes]:
+    try:
+        yield from response.iter_content(_PIECE)
+    except requests.RequestException:
+        raise incomplete("was cut short") from None
 
 
 def _repeats(response: requests.Response) -> int:

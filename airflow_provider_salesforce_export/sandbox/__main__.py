@@ -65,6 +65,8 @@ def read_arguments(arguments: Sequence[str] | None = None) -> SandboxSettings:
     parser.add_argument("--rotate-refresh-tokens", action="store_true", help="a new refresh token at every refresh")
     parser.add_argument("--api-quota", type=int, default=defaults.api_quota, help="data calls in a day")
     parser.add_argument("--batch-size", type=int, default=defaults.batch_size, help="most records in one reply")
+    parser.add_argument("--bulk-seconds", type=float, default=defaults.bulk_seconds, help="that a Bulk query job takes")
+    parser.add_argument("--bulk-chunk-size", type=int, default=defaults.bulk_chunk_size, help="records in one result")
     parser.add_argument("--hidden-fields", nargs="*", default=[], metavar="Object.Field", help="fields to hide")
     for name in ("client_id", "client_secret", "username", "password", "security_token"):
         parser.add_argument(f"--{name.replace('_', '-')}", default=getattr(defaults, name), help="made up")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from airflow_provider_salesforce_export.sandbox.control import Control
@@ -18,12 +19,15 @@ from airflow_provider_salesforce_export.sandbox.messages import Reply, Request
 from airflow_provider_salesforce_export.sandbox.rest import DataApi
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from starlette.requests import Request as HttpRequest
 
     from airflow_provider_salesforce_export.sandbox.org import SandboxOrg
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 _SMALL = 1_000
+_GZIP_FORMAT = 31  # of zlib's wbits
 
 
 def create_app(org: SandboxOrg) -> Starlette:
@@ -65,7 +69,7 @@ class DataRoutes:
             await request.body(),
         )
         reply = await run_in_threadpool(self._work, call)
-        response = Response(reply.body, reply.status)
+        response = StreamingResponse(reply.stream, reply.status) if reply.stream else Response(reply.body, reply.status)
         response.headers.update(reply.headers)
         return response
 
@@ -75,7 +79,19 @@ class DataRoutes:
         if reply.status in {204, 304}:
             return reply
         reply.headers.setdefault("Content-Type", "application/json;charset=UTF-8")
-        if len(reply.body) >= _SMALL and "gzip" in call.headers.get("accept-encoding", ""):
+        compressible = reply.stream is not None or len(reply.body) >= _SMALL
+        if compressible and "gzip" in call.headers.get("accept-encoding", ""):
             reply.headers["Content-Encoding"] = "gzip"
-            reply.body = gzip.compress(reply.body, 1)
+            if reply.stream is None:
+                reply.body = gzip.compress(reply.body, 1)
+            else:
+                reply.stream = _compressed(reply.stream)
         return reply
+
+
+def _compressed(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    compressor = zlib.compressobj(1, wbits=_GZIP_FORMAT)
+    for piece in pieces:
+        if compressed := compressor.compress(piece):
+            yield compressed
+    yield compressor.flush()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_salesforce_export.sandbox.bulk_jobs import BulkJobs
 from airflow_provider_salesforce_export.sandbox.cursors import QueryCursors
 from airflow_provider_salesforce_export.sandbox.data import populate
 from airflow_provider_salesforce_export.sandbox.errors import SalesforceError
@@ -72,15 +73,22 @@ class SandboxOrg:
         self.store = Store(OBJECTS)
         populate(self.store, self.settings, self._start)
         self.user_id = self._first_user()
+        self.bulk_jobs = BulkJobs(self.store, self.settings)
         self.oauth = OAuth(self.settings, ORGANIZATION_ID, self.user_id)
 
     def close(self) -> None:
         """Remove the org's records."""
+        self.bulk_jobs.close()
         self.store.close()
 
     def now(self) -> datetime:
         """Return the time on the org's clock, in UTC."""
         return self._start + timedelta(seconds=time.monotonic() - self._began)
+
+    def stamp(self) -> str:
+        """Return the time on the org's clock as Salesforce stamps records."""
+        # Salesforce's stamps have milliseconds, and they are always zero.
+        return datetime_text(self.now().replace(microsecond=0).isoformat())
 
     def issue_token(self) -> dict[str, str]:
         """Return a full token reply, as after a login in the browser."""
@@ -133,7 +141,7 @@ class SandboxOrg:
         :param values: Its fields.
         :raises SalesforceError: There is no such object or field.
         """
-        now = self._stamp()
+        now = self.stamp()
         columns = {
             "OwnerId": self.user_id,
             "CreatedDate": now,
@@ -156,7 +164,7 @@ class SandboxOrg:
         :param values: New values of its fields.
         :raises SalesforceError: There is no such object, field or record.
         """
-        now = self._stamp()
+        now = self.stamp()
         name = self.schema.get(sobject).name
         columns = {"SystemModstamp": now, "LastModifiedDate": now, **self._columns(sobject, values)}
         before = self._existing(name, record_id)
@@ -211,7 +219,7 @@ class SandboxOrg:
         settings = self.settings
         return {
             "url": self.url,
-            "now": self._stamp(),
+            "now": self.stamp(),
             "api_calls": self.api_calls,
             "token_calls": self.token_calls,
             "calls": len(self.calls),
@@ -225,15 +233,13 @@ class SandboxOrg:
                 "rotate_refresh_tokens": settings.rotate_refresh_tokens,
                 "api_quota": settings.api_quota,
                 "batch_size": settings.batch_size,
+                "bulk_seconds": settings.bulk_seconds,
+                "bulk_chunk_size": settings.bulk_chunk_size,
                 "hidden_fields": list(settings.hidden_fields),
                 "client_id": settings.client_id,
                 "username": settings.username,
             },
         }
-
-    def _stamp(self) -> str:
-        # Salesforce's stamps have milliseconds, and they are always zero.
-        return datetime_text(self.now().replace(microsecond=0).isoformat())
 
     def _first_user(self) -> str:
         with self.store.reading() as connection:

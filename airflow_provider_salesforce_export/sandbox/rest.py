@@ -6,6 +6,7 @@ import re
 from email.utils import format_datetime, parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_salesforce_export.sandbox.bulk_api import BulkApi
 from airflow_provider_salesforce_export.sandbox.cursors import QueryCursor
 from airflow_provider_salesforce_export.sandbox.errors import SalesforceError
 from airflow_provider_salesforce_export.sandbox.messages import Reply
@@ -36,6 +37,7 @@ class DataApi:
     def __init__(self, org: SandboxOrg) -> None:
         self.org = org
         records = Records(org)
+        bulk = BulkApi(org)
         self._routes: list[tuple[re.Pattern[str], dict[str, Callable[..., Any]]]] = [
             (re.compile(r"/?"), {"GET": self._resources}),
             (re.compile(r"/query"), {"GET": self._query}),
@@ -50,6 +52,10 @@ class DataApi:
                 {"GET": records.retrieve, "PATCH": records.update, "DELETE": records.delete},
             ),
             (re.compile(r"/sobjects/(\w+)/(\w+)/(\w+)"), {"GET": records.file}),
+            (re.compile(r"/jobs/query"), {"GET": bulk.jobs, "POST": bulk.create}),
+            (re.compile(r"/jobs/query/(\w+)"), {"GET": bulk.job, "PATCH": bulk.abort, "DELETE": bulk.delete}),
+            (re.compile(r"/jobs/query/(\w+)/results"), {"GET": bulk.results}),
+            (re.compile(r"/jobs/query/(\w+)/resultPages"), {"GET": bulk.result_pages}),
         ]
 
     def answer(self, request: Request) -> Reply:
@@ -100,7 +106,7 @@ class DataApi:
 
     def _resources(self, request: Request, version: str) -> Reply:
         base = f"/services/data/v{version}"
-        return Reply.json({name: f"{base}/{name}" for name in ("limits", "query", "queryAll", "sobjects")})
+        return Reply.json({name: f"{base}/{name}" for name in ("jobs", "limits", "query", "queryAll", "sobjects")})
 
     def _query(self, request: Request, version: str) -> Reply:
         return self._run(request, version, include_deleted=False)
@@ -158,7 +164,7 @@ class DataApi:
                 "DailyApiRequests": {"Max": quota, "Remaining": max(0, quota - self.org.api_calls)},
                 "DailyBulkApiBatches": {"Max": 15_000, "Remaining": 15_000},
                 "DailyBulkV2QueryFileStorageMB": {"Max": 976_562, "Remaining": 976_562},
-                "DailyBulkV2QueryJobs": full,
+                "DailyBulkV2QueryJobs": {"Max": 10_000, "Remaining": max(0, 10_000 - self.org.bulk_jobs.submitted)},
                 "DataStorageMB": {"Max": 1_024, "Remaining": 512},
                 "FileStorageMB": {"Max": 1_024, "Remaining": 1_000},
                 "HourlyODataCallout": full,

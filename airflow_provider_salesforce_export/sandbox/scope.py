@@ -30,11 +30,13 @@ class Column:
     :param alias: Table of the record that has the field.
     :param field: The field.
     :param related: Whether a relation leads there, so that the record may be missing.
+    :param name: The field's name with the relations in front, such as ``Account.Name``.
     """
 
     alias: str
     field: Field
     related: bool
+    name: str
 
     @property
     def sql(self) -> str:
@@ -59,11 +61,13 @@ class Record:
 
     :param alias: Its table in the SQL.
     :param sobject: What it is.
+    :param path: The relations that lead there, each with a dot behind.
     :param selected: What is read of it, in order: fields, and relations by name.
     """
 
     alias: str
     sobject: SObject
+    path: str = ""
     selected: dict[str, Field | Record] = dataclass_field(default_factory=dict)
 
 
@@ -125,7 +129,7 @@ class Scope:
         :raises SalesforceError: There is no such field or relation (INVALID_FIELD), or it is no name.
         """
         record, field = self._resolve(node)
-        return Column(record.alias, field, record is not self.root)
+        return Column(record.alias, field, record is not self.root, f"{record.path}{field.name}")
 
     def select(self, node: exp.Expression) -> None:
         """
@@ -174,7 +178,7 @@ class Scope:
                 what="relationship", suffix="r", name="custom relationship name"
             )
             raise soql_error("INVALID_FIELD", message, self.soql, position(node))
-        related = Record(f"t{len(self._records)}", target)
+        related = Record(f"t{len(self._records)}", target, f"{record.path}{reference.relationship}.")
         self._joins.append(
             f'LEFT JOIN "{target.name}" {related.alias} ON {related.alias}.Id = {record.alias}."{reference.name}"'
         )

@@ -24,6 +24,8 @@ class SandboxSettings:
     :param rotate_refresh_tokens: Whether every refresh gives a new refresh token and kills the old one.
     :param api_quota: Data calls that the org allows in a day.
     :param batch_size: Most records in one reply, whatever the client asks for.
+    :param bulk_seconds: Seconds that a Bulk query job takes at least.
+    :param bulk_chunk_size: Most records in one result of a Bulk query job, whatever the client asks for.
     :param hidden_fields: Fields that the user may not see, such as ``Contact.Email``.
     :param client_id: Consumer key of the app.
     :param client_secret: Consumer secret of the app.
@@ -47,6 +49,8 @@ class SandboxSettings:
     rotate_refresh_tokens: bool = False
     api_quota: int = 100_000
     batch_size: int = 2_000
+    bulk_seconds: float = 0.0
+    bulk_chunk_size: int = 50_000
     hidden_fields: tuple[str, ...] = ()
     client_id: str = "sandbox-client-id"
     client_secret: str = "sandbox-client-secret"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.sandbox.ids import next_id
+from airflow_provider_salesforce_export.sandbox.writing import java_double
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -154,6 +155,7 @@ class Store:
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("PRAGMA cache_size = -16000")
         connection.execute("PRAGMA mmap_size = 2000000000")
+        connection.create_function("java_double", 1, java_double, deterministic=True)
         self._all.append(connection)
         return connection
 

@@ -62,10 +62,19 @@ def translate(schema: Schema, soql: str, version: str, *, include_deleted: bool 
     :raises SalesforceError: The query is wrong (MALFORMED_QUERY, INVALID_FIELD, INVALID_TYPE,
         INVALID_QUERY_FILTER_OPERATOR, NUMBER_OUTSIDE_VALID_RANGE).
     """
-    return _Translation(schema, soql, version, include_deleted).statement()
+    return Translation(schema, soql, version, include_deleted).statement()
 
 
-class _Translation:
+class Translation:
+    """
+    A query on its way to SQL. See :func:`translate` for the parameters.
+
+    :param schema: The objects that the user sees.
+    :param soql: The query.
+    :param version: API version, for the URLs in the records.
+    :param include_deleted: Whether records in the recycle bin are found.
+    """
+
     def __init__(self, schema: Schema, soql: str, version: str, include_deleted: bool) -> None:
         self.soql = soql
         self.tree = parse(soql)
@@ -74,11 +83,17 @@ class _Translation:
         self.selected = Scope.of(schema, self.tree, soql)
         self.filtered = Scope.of(schema, self.tree, soql)
 
+    @property
+    def aggregates(self) -> bool:
+        """Whether the query counts or groups records, rather than read them."""
+        return bool(self.tree.args.get("group")) or any(_aggregate(node) for node in self.tree.expressions)
+
     def statement(self) -> Statement:
+        """Return the query in SQL."""
         selection = self.tree.expressions
         if len(selection) == 1 and isinstance(selection[0], exp.Count) and not selection[0].this:
             return self._count()
-        if self.tree.args.get("group") or any(_aggregate(node) for node in selection):
+        if self.aggregates:
             return self._aggregates()
         return self._records()
 
@@ -87,10 +102,14 @@ class _Translation:
         inner = f"SELECT 1 {self.filtered.sql()} {where} {self._limits()}"
         return Statement(f"SELECT COUNT(*) FROM ({inner})", parameters, is_count=True)
 
-    def _records(self) -> Statement:
+    def found(self) -> tuple[str, tuple[Any, ...]]:
+        """Return the SQL that gives the row numbers of the records in order, as ``r``, and its parameters."""
         where, parameters = self._where(self.filtered)
         order = self._order(self.filtered, tiebreak="t0.rowid")
-        inner = f"SELECT t0.rowid AS r {self.filtered.sql()} {where} {order} {self._limits()}"
+        return f"SELECT t0.rowid AS r {self.filtered.sql()} {where} {order} {self._limits()}", parameters
+
+    def _records(self) -> Statement:
+        inner, parameters = self.found()
         return Statement(
             f"SELECT group_concat(r) FROM ({inner})",
             parameters,

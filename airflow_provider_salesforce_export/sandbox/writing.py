@@ -1,14 +1,16 @@
-"""SQL expressions that write records as JSON, in Salesforce's shape."""
+"""SQL expressions that write records as JSON or CSV, in Salesforce's shape."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from airflow_provider_salesforce_export.sandbox.scope import Record
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.sandbox.schema import Field
-    from airflow_provider_salesforce_export.sandbox.scope import Scope
+    from airflow_provider_salesforce_export.sandbox.scope import Column, Scope
 
 # These never hold a character that JSON would escape.
 _PLAIN = frozenset({"id", "reference", "date", "datetime"})
@@ -112,3 +114,44 @@ def _compound(alias: str, field: Field) -> str:
     for place, (key, sql) in enumerate(columns.items()):
         json.add(f'{"," if place else ""}"{key}":').sql(f"json_quote({sql})")
     return f"CASE WHEN coalesce({', '.join(columns.values())}) IS NULL THEN 'null' ELSE {json.add('}').text()} END"
+
+
+def line_csv(columns: Sequence[Column], delimiter: str, line_ending: str) -> str:
+    """
+    Return SQL that writes a record as a line of CSV, as Bulk API 2.0 does: all in quotes, nothing for null.
+
+    :param columns: What is read.
+    :param delimiter: What stands between two values.
+    :param line_ending: What ends the line.
+    """
+    line = Json()
+    for place, column in enumerate(columns):
+        line.add(f'{delimiter if place else ""}"').sql(_csv_value(column.sql, column.field.type)).add('"')
+    return line.add(line_ending).text()
+
+
+def _csv_value(sql: str, field_type: str) -> str:
+    """Return SQL that writes one value; printf writes nothing for null."""
+    if field_type == "datetime":
+        return f"replace({sql}, '+0000', 'Z')"
+    if field_type == "boolean":
+        return f"CASE {sql} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END"
+    if field_type == "int" or field_type in _PLAIN:
+        return sql
+    if field_type in _BARE:
+        return (
+            f"CASE WHEN abs({sql}) >= 1e7 OR (abs({sql}) < 1e-3 AND {sql} <> 0) THEN java_double({sql}) ELSE {sql} END"
+        )
+    return f"""replace({sql}, '"', '""')"""
+
+
+def java_double(number: float) -> str:
+    """
+    Return a number, of fifteen digits as SQLite writes them, as Java writes a large or small one: ``9.9213206E7``.
+
+    :param number: At least ten million, or less than a thousandth.
+    """
+    sign, digits, _ = Decimal(f"{number:.14e}").normalize().as_tuple()
+    exponent = Decimal(f"{number:.14e}").adjusted()
+    first, rest = digits[0], "".join(map(str, digits[1:])) or "0"
+    return f"{'-' if sign else ''}{first}.{rest}E{exponent}"
