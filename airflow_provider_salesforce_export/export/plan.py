@@ -24,6 +24,7 @@ from airflow_provider_salesforce_export.export.schema import Schema, resolve_sch
 from airflow_provider_salesforce_export.salesforce.soql import MAX_OFFSET, Query
 
 if TYPE_CHECKING:
+    from airflow_provider_salesforce_export.export.drift import SchemaChange
     from airflow_provider_salesforce_export.export.schema import Description
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
@@ -44,6 +45,9 @@ class Request:
     :param include_deleted: Read those in the recycle bin too.
     :param page_size: Rows per page, 1 to 2000.
     :param pagination: ``auto``, ``offset`` or ``range``.
+    :param output_format: ``json``, ``jsonl``, ``csv`` or ``parquet``.
+    :param compression: ``gzip``, ``zstd``, or None.
+    :param flatten: Write the fields of relations beside the others; csv and parquet always do.
     :param window: ``{"cursor_field", "start", "end"}`` of an incremental run, as it is read; None for a full one.
     """
 
@@ -52,6 +56,9 @@ class Request:
     include_deleted: bool
     page_size: int
     pagination: str
+    output_format: str = "json"
+    compression: str | None = None
+    flatten: bool = False
     window: dict[str, str] | None = None
 
 
@@ -86,6 +93,7 @@ class Plan:
     :param total_pages: Pages, as planned.
     :param run: A short name that all files of this attempt share; it begins with :attr:`run_key`.
     :param started_at: When the rows were counted, in ISO 8601, UTC.
+    :param schema_change: How the columns differ from those of the export before; None where they do not.
     :param segments: Together, all pages.
     """
 
@@ -96,6 +104,7 @@ class Plan:
     total_pages: int
     run: str
     started_at: str
+    schema_change: SchemaChange | None = None
     segments: tuple[Segment, ...] = field(default=(), repr=False)
 
     @property
@@ -132,6 +141,7 @@ class Plan:
             total_pages=plain["total_pages"],
             run=plain["run"],
             started_at=plain["started_at"],
+            schema_change=plain["schema_change"],
             segments=tuple(Segment(**segment) for segment in segments),
         )
 
@@ -178,7 +188,14 @@ def make_plan(
     started_at = datetime.now(timezone.utc)
     query = request.query
     with ThreadPoolExecutor(1) as thread:  # neither needs the other: no round trip more than to count
-        resolving = thread.submit(resolve_schema, client, query.sobject, query.fields, description=description)
+        resolving = thread.submit(
+            resolve_schema,
+            client,
+            query.sobject,
+            query.fields,
+            description=description,
+            with_parents=request.output_format == "parquet",
+        )
         whole = survey(client, request)
     schema = resolving.result()
     request = replace(request, query=replace(query, fields=schema.paths))

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.exceptions import SalesforceExportError
-from airflow_provider_salesforce_export.export.formats import PageNumbers, json_page_chunks
+from airflow_provider_salesforce_export.export.formats.json_pages import PageNumbers, json_page_chunks
 from airflow_provider_salesforce_export.plugin.threads import in_thread
 from airflow_provider_salesforce_export.salesforce.record_ids import interpolate, sort_key
 from airflow_provider_salesforce_export.salesforce.soql import MAX_OFFSET, Query
