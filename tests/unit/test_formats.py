@@ -1,9 +1,6 @@
 """Readers load what is written, in each format, whatever the records hold."""
 
-import csv
-import gzip
 import io
-import json
 from datetime import date, datetime, time, timezone
 from decimal import Decimal
 from itertools import product
@@ -13,7 +10,6 @@ import msgspec
 import pandas
 import pyarrow
 import pytest
-import zstandard
 from pyarrow import csv as arrow_csv
 from pyarrow import json as arrow_json
 from pyarrow import parquet
@@ -25,6 +21,7 @@ from airflow_provider_salesforce_export.export.formats.page_format import PageFo
 from airflow_provider_salesforce_export.export.plan import Plan, Request
 from airflow_provider_salesforce_export.export.schema import Column, Schema
 from airflow_provider_salesforce_export.salesforce.soql import Query
+from tests.readers import as_text, compact, flat, rows, unpacked
 
 COLUMNS = (
     Column("Id", "id"),
@@ -118,60 +115,10 @@ def written(tmp_path, output_format, compression=None, *, flatten=False, records
     return path
 
 
-def flat(record):
-    row = {}
-    for path in PATHS:
-        value = record
-        for name in path.split("."):
-            value = value and value[name]
-        row[path] = value
-    return row
-
-
-def unpacked(path):
-    content = path.read_bytes()
-    if path.suffix == ".gz":
-        return gzip.decompress(content)
-    return zstandard.ZstdDecompressor().decompress(content) if path.suffix == ".zst" else content
-
-
-def rows_of(path):
-    """Return flat rows as a reader of the format finds them, all values as JSON has them."""
-    if path.suffix == ".parquet":
-        return [
-            dict(zip(PATHS, map(as_json, row.values()), strict=True)) for row in parquet.read_table(path).to_pylist()
-        ]
-    content = unpacked(path).decode()
-    if ".csv" in path.suffixes:
-        return list(csv.DictReader(io.StringIO(content, newline="")))
-    found = json.loads(content)["data"] if ".json" in path.suffixes else map(json.loads, content.splitlines())
-    return [record if "Owner.Alias" in record else flat(record) for record in found]
-
-
-def as_json(value):
-    if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%S.") + f"{value.microsecond // 1000:03}+0000"
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, time):
-        return value.isoformat("milliseconds") + "Z"
-    return float(value) if isinstance(value, Decimal) else value
-
-
-def as_text(value):
-    if value is None or isinstance(value, str):
-        return value or ""
-    return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else compact(value)
-
-
-def compact(value):
-    return json.dumps(value, separators=(",", ":"))
-
-
 @pytest.mark.parametrize(("output_format", "compression", "flatten"), EVERY)
 def test_every_format_holds_equal_rows_and_reads_its_own_files_back(tmp_path, output_format, compression, flatten):
     path = written(tmp_path, output_format, compression, flatten=flatten)
-    expected = [flat(record) for record in RECORDS]
+    expected = [flat(record, PATHS) for record in RECORDS]
     if output_format == "csv":
         expected = [{name: as_text(value) for name, value in row.items()} for row in expected]
     elif output_format == "parquet":
@@ -181,12 +128,12 @@ def test_every_format_holds_equal_rows_and_reads_its_own_files_back(tmp_path, ou
             for row in expected
         ]
 
-    assert rows_of(path) == expected
+    assert rows(path, PATHS) == expected
 
     chosen = page_format(output_format, compression, flatten)
     again = tmp_path / f"again{chosen.extension}"
     again.write_bytes(chosen.encode(chosen.decode(path.read_bytes())[1:], NUMBERS))
-    assert rows_of(again) == expected[1:]
+    assert rows(again, PATHS) == expected[1:]
 
 
 @pytest.mark.parametrize(("output_format", "compression", "flatten"), EVERY)
@@ -292,7 +239,7 @@ def test_duckdb_loads_every_format(tmp_path, compression):
     envelope = written(tmp_path, "json", compression)
     with duckdb.connect() as duck:
         types = dict(duck.sql(f"SELECT column_name, column_type FROM (DESCRIBE FROM '{typed}')").fetchall())
-        rows = duck.sql(f"SELECT Id, Name, Amount, Born__c, IsActive, \"Owner.Alias\" FROM '{typed}'").fetchall()
+        typed_rows = duck.sql(f"SELECT Id, Name, Amount, Born__c, IsActive, \"Owner.Alias\" FROM '{typed}'").fetchall()
         csv_rows = duck.sql(
             f"SELECT Id, Name, \"Owner.Alias\" FROM read_csv('{table}', max_line_size=1000000)"
         ).fetchall()
@@ -301,8 +248,8 @@ def test_duckdb_loads_every_format(tmp_path, compression):
 
     assert types["Amount"] == "DECIMAL(18,2)"
     assert types["SystemModstamp"] == "TIMESTAMP WITH TIME ZONE"
-    assert rows[0] == ("003000000000001AAA", TEXT, Decimal("99999999999999.98"), date(1701, 3, 1), True, "=1+1")
-    assert rows[1][1:] == (None, None, None, False, None)
+    assert typed_rows[0] == ("003000000000001AAA", TEXT, Decimal("99999999999999.98"), date(1701, 3, 1), True, "=1+1")
+    assert typed_rows[1][1:] == (None, None, None, False, None)
     assert csv_rows[0] == ("003000000000001AAA", TEXT, "=1+1")
     assert names == [TEXT, None, "NULL"]
     assert len(nested_rows) == 3

@@ -19,7 +19,7 @@ from airflow_provider_salesforce_export.export.formats.columns import nested, va
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.formats.json_pages import PageNumbers
 
-_AS_JSON = (bool, dict, list)  # the others look the same in CSV
+_AS_JSON = {bool, dict, list}  # the others look the same in CSV
 
 
 class CsvPages:
@@ -61,4 +61,6 @@ class CsvPages:
 
 
 def _cells(values: list[Any]) -> list[Any]:
-    return [msgspec.json.encode(value).decode() if isinstance(value, _AS_JSON) else value for value in values]
+    if _AS_JSON.isdisjoint(map(type, values)):
+        return values
+    return [msgspec.json.encode(value).decode() if type(value) in _AS_JSON else value for value in values]
