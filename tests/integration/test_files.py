@@ -219,3 +219,6 @@ def test_changed_fields_are_reported_or_refused(start_org, connections, make_dag
     assert export(1) == ("success", None, 4)  # its own day has them all
     state, change, _ = export(4, "warn")
     assert (state, change["added"]) == ("success", ["Phone"])
+
+    server.org.schema = Schema(OBJECTS, ("Contact.Email",))
+    assert export(-1) == ("success", None, 6)  # no day is before it
