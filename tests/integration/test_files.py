@@ -76,6 +76,7 @@ def test_every_format_holds_equal_rows(start_org, client_of, tmp_path):
     assert manifest["fields"][:3] == ["Id", "Name", "Amount"]
     assert {bool(row["Account.Owner.Alias"]) for row in expected} == {True, False}
     assert all(other == expected for _, other in others)
+    assert all(column["type"] for column in exports["parquet None False"][0]["columns"])  # those of relations too
 
 
 @pytest.mark.parametrize(
