@@ -44,6 +44,11 @@ class SalesforceExportTaskGroup(TaskGroup):
     :param settle: How long after the end of its window an incremental run waits before it reads, as a timedelta or in
         seconds. It waits deferred, without a worker slot. Templated.
     :param include_deleted: Read records in the recycle bin too. Templated.
+    :param output_format: ``json``, ``jsonl``, ``csv`` or ``parquet``. Templated.
+    :param compression: ``gzip``, ``zstd`` or None. Templated.
+    :param flatten: Write the fields of relations beside the others, as ``Account.Name``. Templated.
+    :param partition_style: How the folder of a run is named: ``plain`` or ``hive``. Templated.
+    :param on_schema_change: ``warn`` or ``fail``, where the fields are others than in the export before. Templated.
     :param pagination: ``auto``; or ``offset`` (LIMIT/OFFSET, for small objects) or ``range`` (by Id).
     :param max_page_tasks: The most page tasks, within Airflow's ``[core] max_map_length``. Where there are more
         pages, a task reads several.
@@ -69,6 +74,11 @@ class SalesforceExportTaskGroup(TaskGroup):
         lookback: timedelta | float | str = 0,
         settle: timedelta | float | str = DEFAULT_SETTLE,
         include_deleted: bool | str = False,
+        output_format: str = "json",
+        compression: str | None = None,
+        flatten: bool | str = False,
+        partition_style: str = "plain",
+        on_schema_change: str = "warn",
         pagination: str = "auto",
         max_page_tasks: int = DEFAULT_MAX_PAGE_TASKS,
         concurrency: int = DEFAULT_CONCURRENCY,
@@ -94,6 +104,11 @@ class SalesforceExportTaskGroup(TaskGroup):
             lookback=lookback,
             settle=settle,
             include_deleted=include_deleted,
+            output_format=output_format,
+            compression=compression,
+            flatten=flatten,
+            partition_style=partition_style,
+            on_schema_change=on_schema_change,
             pagination=pagination,
             max_page_tasks=max_page_tasks,
             concurrency=concurrency,

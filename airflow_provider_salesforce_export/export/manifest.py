@@ -13,12 +13,14 @@ import hashlib
 import logging
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from airflow_provider_salesforce_export.exceptions import InconsistentPagesError
 from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.commit import NAME, Manifest, commit, is_replaced
+from airflow_provider_salesforce_export.export.formats.choices import ALWAYS_FLAT
 from airflow_provider_salesforce_export.export.repair import Repair, Repairer
 from airflow_provider_salesforce_export.version import __version__
 
@@ -122,7 +124,14 @@ def _manifest(
         "object_type": request.object_type,
         "sobject": request.query.sobject,
         "fields": list(request.query.fields),
+        "columns": [asdict(column) for column in plan.schema.columns],
+        "schema_hash": plan.schema.hash,
+        "left_out": dict(plan.schema.left_out),
+        "schema_change": plan.schema_change,
         "soql": request.query.select(),
+        "output_format": request.output_format,
+        "compression": request.compression,
+        "flatten": request.flatten or request.output_format in ALWAYS_FLAT,
         "include_deleted": request.include_deleted,
         "window": request.window,
         "pagination": plan.pagination,

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from itertools import pairwise
@@ -19,9 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.exceptions import PaginationError
 from airflow_provider_salesforce_export.export.ranges import IdRange, find_ranges, survey
+from airflow_provider_salesforce_export.export.schema import Schema, resolve_schema
 from airflow_provider_salesforce_export.salesforce.soql import MAX_OFFSET, Query
 
 if TYPE_CHECKING:
+    from airflow_provider_salesforce_export.export.drift import SchemaChange
+    from airflow_provider_salesforce_export.export.schema import Description
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
 log = logging.getLogger(__name__)
@@ -41,6 +45,9 @@ class Request:
     :param include_deleted: Read those in the recycle bin too.
     :param page_size: Rows per page, 1 to 2000.
     :param pagination: ``auto``, ``offset`` or ``range``.
+    :param output_format: ``json``, ``jsonl``, ``csv`` or ``parquet``.
+    :param compression: ``gzip``, ``zstd``, or None.
+    :param flatten: Write the fields of relations beside the others; csv and parquet always do.
     :param window: ``{"cursor_field", "start", "end"}`` of an incremental run, as it is read; None for a full one.
     """
 
@@ -49,6 +56,9 @@ class Request:
     include_deleted: bool
     page_size: int
     pagination: str
+    output_format: str = "json"
+    compression: str | None = None
+    flatten: bool = False
     window: dict[str, str] | None = None
 
 
@@ -76,21 +86,25 @@ class Plan:
     """
     How an export will be read.
 
-    :param request: What is to be exported.
+    :param request: What is to be exported, its fields as Salesforce spells them.
+    :param schema: The columns.
     :param pagination: ``offset`` or ``range``.
     :param total: Rows, as counted.
     :param total_pages: Pages, as planned.
     :param run: A short name that all files of this attempt share; it begins with :attr:`run_key`.
     :param started_at: When the rows were counted, in ISO 8601, UTC.
+    :param schema_change: How the columns differ from those of the export before; None where they do not.
     :param segments: Together, all pages.
     """
 
     request: Request
+    schema: Schema
     pagination: str
     total: int
     total_pages: int
     run: str
     started_at: str
+    schema_change: SchemaChange | None = None
     segments: tuple[Segment, ...] = field(default=(), repr=False)
 
     @property
@@ -121,11 +135,13 @@ class Plan:
         request["query"] = Query(query["sobject"], tuple(query["fields"]), tuple(query["conditions"]))
         return cls(
             request=Request(**request),
+            schema=Schema.from_dict(plain["schema"]),
             pagination=plain["pagination"],
             total=plain["total"],
             total_pages=plain["total_pages"],
             run=plain["run"],
             started_at=plain["started_at"],
+            schema_change=plain["schema_change"],
             segments=tuple(Segment(**segment) for segment in segments),
         )
 
@@ -149,19 +165,40 @@ class Plan:
         }
 
 
-def make_plan(client: SalesforceClient, request: Request, *, readers: int, run_id: str) -> Plan:
+def make_plan(
+    client: SalesforceClient,
+    request: Request,
+    *,
+    readers: int,
+    run_id: str,
+    description: Description | None = None,
+) -> Plan:
     """
-    Count the rows and plan the pages.
+    Count the rows, look the fields up, and plan the pages.
 
     :param client: The org.
-    :param request: What is to be exported.
+    :param request: What is to be exported, its fields as people write them.
     :param readers: How many threads will read at once, over all tasks: the most ranges that are worth finding.
     :param run_id: What tells the DAG run from all others.
+    :param description: What the describe call says of the sObject, where it is known.
+    :raises ConfigurationError: There are no such fields, or the user may not see them.
     :raises PaginationError: ``pagination="offset"`` was asked for, and the object is too large for it.
     :raises SalesforceError: The org refused a query.
     """
     started_at = datetime.now(timezone.utc)
-    whole = survey(client, request)
+    query = request.query
+    with ThreadPoolExecutor(1) as thread:  # neither needs the other: no round trip more than to count
+        resolving = thread.submit(
+            resolve_schema,
+            client,
+            query.sobject,
+            query.fields,
+            description=description,
+            with_parents=request.output_format == "parquet",
+        )
+        whole = survey(client, request)
+    schema = resolving.result()
+    request = replace(request, query=replace(query, fields=schema.paths))
     total = whole.rows
     pages = -(-total // request.page_size)
     pagination = _choose_pagination(request, total, pages)
@@ -178,6 +215,7 @@ def make_plan(client: SalesforceClient, request: Request, *, readers: int, run_i
     log.info("%s: %d rows, to be read by %s in %d page(s).", request.object_type, total, pagination, total_pages)
     return Plan(
         request=request,
+        schema=schema,
         pagination=pagination,
         total=total,
         total_pages=total_pages,

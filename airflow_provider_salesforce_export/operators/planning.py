@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_salesforce_export.exceptions import ConfigurationError
+from airflow_provider_salesforce_export.exceptions import ConfigurationError, SchemaChangedError
+from airflow_provider_salesforce_export.export.formats.choices import COMPRESSIONS, FORMATS, require_installed
 from airflow_provider_salesforce_export.object_types import ObjectType, resolve_object_type
 from airflow_provider_salesforce_export.operators import arguments
 from airflow_provider_salesforce_export.operators.base import (
@@ -24,12 +25,16 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_salesforce_export.export.destination import Folder
+    from airflow_provider_salesforce_export.export.drift import SchemaChange
     from airflow_provider_salesforce_export.export.plan import Plan, Request
+    from airflow_provider_salesforce_export.export.schema import Description
     from airflow_provider_salesforce_export.export.window import Window
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
 MODES = ("full", "incremental")
 PAGINATIONS = ("auto", "offset", "range")
+PARTITION_STYLES = ("plain", "hive")
+SCHEMA_CHANGES = ("warn", "fail")
 MAX_PAGE_SIZE = 2000
 """Salesforce sends no more records in one reply."""
 DEFAULT_SETTLE = timedelta(minutes=5)
@@ -45,6 +50,11 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "until": lambda value: arguments.moment("until", value),
     "lookback": lambda value: arguments.duration("lookback", value),
     "settle": lambda value: arguments.duration("settle", value),
+    "output_format": lambda value: arguments.choice("output_format", value, FORMATS),
+    "compression": lambda value: arguments.optional_choice("compression", value, COMPRESSIONS),
+    "flatten": lambda value: arguments.flag("flatten", value),
+    "partition_style": lambda value: arguments.choice("partition_style", value, PARTITION_STYLES),
+    "on_schema_change": lambda value: arguments.choice("on_schema_change", value, SCHEMA_CHANGES),
     "api_quota_limit": lambda value: arguments.share("api_quota_limit", value),
 }
 """How the arguments that may be templates are read, once rendered."""
@@ -68,6 +78,11 @@ class PlanningOperator(SalesforceOperator):
     :param settle: How long after the end of its window an incremental run waits before it reads, as a timedelta or in
         seconds. It waits deferred, without a worker slot. Templated.
     :param include_deleted: Read records in the recycle bin too. Templated.
+    :param output_format: ``json``, ``jsonl``, ``csv`` or ``parquet``. Templated.
+    :param compression: ``gzip``, ``zstd`` or None. Templated.
+    :param flatten: Write the fields of relations beside the others, as ``Account.Name``. Templated.
+    :param partition_style: How the folder of a run is named: ``plain`` or ``hive``. Templated.
+    :param on_schema_change: ``warn`` or ``fail``, where the fields are others than in the export before. Templated.
     :param pagination: ``auto``, ``offset`` or ``range``.
     :param concurrency: How many pages one task reads at once.
     :param api_quota_limit: The share of the org's daily API quota above which the run waits, deferred. Templated.
@@ -93,6 +108,11 @@ class PlanningOperator(SalesforceOperator):
         lookback: timedelta | float | str = 0,
         settle: timedelta | float | str = DEFAULT_SETTLE,
         include_deleted: bool | str = False,
+        output_format: str = "json",
+        compression: str | None = None,
+        flatten: bool | str = False,
+        partition_style: str = "plain",
+        on_schema_change: str = "warn",
         pagination: str = "auto",
         concurrency: int = DEFAULT_CONCURRENCY,
         api_quota_limit: float | str = DEFAULT_API_QUOTA_LIMIT,
@@ -110,12 +130,19 @@ class PlanningOperator(SalesforceOperator):
         self.lookback = lookback
         self.settle = settle
         self.include_deleted = include_deleted
+        self.output_format = output_format
+        self.compression = compression
+        self.flatten = flatten
+        self.partition_style = partition_style
+        self.on_schema_change = on_schema_change
         self.pagination = arguments.choice("pagination", pagination, PAGINATIONS)
         self.concurrency = arguments.whole_number("concurrency", concurrency)
         self.api_quota_limit = api_quota_limit
         for name in _PARSERS:
             if not arguments.is_template(getattr(self, name)):
                 self.argument(name)
+        if not arguments.is_template(output_format) and not arguments.is_template(compression):
+            self._require_installed()
         if self.mode == "full" and not arguments.is_template(since) and not arguments.is_template(until):
             self._refuse_window_of_full_run()
 
@@ -161,9 +188,11 @@ class PlanningOperator(SalesforceOperator):
         :param client: The org.
         :param ends: Start and end of the window; None for a full run.
         :param readers: How many threads will read at once, over all tasks.
+        :raises SchemaChangedError: The fields are others than in the export before, and must not be.
         :raises QuotaReachedError: The pages would take more calls than the org has left for them.
         """
         from airflow_provider_salesforce_export.export.destination import prepare
+        from airflow_provider_salesforce_export.export.drift import schema_change
         from airflow_provider_salesforce_export.export.plan import make_plan
         from airflow_provider_salesforce_export.export.window import Window
 
@@ -171,14 +200,31 @@ class PlanningOperator(SalesforceOperator):
         if ends:
             start, end = map(datetime.fromisoformat, ends)
             window = Window(start, end, self.argument("lookback"))
-        folder = self._folder(context, window)
+        self._require_installed()
+        export, partition = self._place(context, window)
+        folder = export / partition
         self.log.info("Destination: %s", folder)
         prepare(folder)
         run = context["dag_run"]
         run_id = f"{run.dag_id} {run.run_id} {self.task_id}"
-        plan = make_plan(client, self._request(client, window), readers=readers, run_id=run_id)
+        description = client.describe(self.object_type.sobject) if window else None
+        request = self._request(window, description)
+        plan = make_plan(client, request, readers=readers, run_id=run_id, description=description)
+        change = schema_change(plan.schema, export, partition)
+        if change:
+            self._report(change)
         client.require_quota(plan.total_pages)
-        return plan, folder
+        return replace(plan, schema_change=change), folder
+
+    def _report(self, change: SchemaChange) -> None:
+        from airflow_provider_salesforce_export.export.drift import describe
+
+        if self.argument("on_schema_change") == "fail":
+            raise SchemaChangedError(
+                f"{describe(change)} Nothing was read. Where that is meant, run once with on_schema_change='warn': the "
+                "new manifest then is what the next run is compared with."
+            )
+        self.log.warning("%s", describe(change))
 
     def argument(self, name: str) -> Any:
         """
@@ -210,6 +256,9 @@ class PlanningOperator(SalesforceOperator):
                 "the run of the next interval should be there by now, backfill it."
             )
 
+    def _require_installed(self) -> None:
+        require_installed(self.argument("output_format"), self.argument("compression"))
+
     def _refuse_window_of_full_run(self) -> None:
         if self.argument("since") or self.argument("until"):
             raise ConfigurationError("since and until are for mode='incremental': a full run exports all records.")
@@ -234,22 +283,23 @@ class PlanningOperator(SalesforceOperator):
             )
         return Window(start, end)
 
-    def _folder(self, context: Context, window: Window | None) -> Folder:
-        from airflow_provider_salesforce_export.export.window import partition_name
+    def _place(self, context: Context, window: Window | None) -> tuple[Folder, str]:
+        """Return the folder of the export, and the path of the run's partition below it."""
+        from airflow_provider_salesforce_export.export.partitions import NAMES
 
         run = context["dag_run"]
-        partition = window.partition_name() if window else partition_name(run.logical_date or run.run_after)
-        return open_folder(self.destination, self.destination_conn_id) / self.object_type.name / partition
+        partition = NAMES[self.argument("partition_style")](window or run.logical_date or run.run_after)
+        return open_folder(self.destination, self.destination_conn_id) / self.object_type.name, partition
 
-    def _request(self, client: SalesforceClient, window: Window | None) -> Request:
+    def _request(self, window: Window | None, description: Description | None) -> Request:
         from airflow_provider_salesforce_export.export.cursor import choose_cursor_field
         from airflow_provider_salesforce_export.export.plan import Request
         from airflow_provider_salesforce_export.salesforce.soql import Query
 
         object_type, condition, effective = self.object_type, None, None
         include_deleted = self.argument("include_deleted")
-        if window:
-            cursor_field = choose_cursor_field(object_type, client.describe(object_type.sobject))
+        if window and description:
+            cursor_field = choose_cursor_field(object_type, description)
             object_type = replace(object_type, cursor_field=cursor_field)
             condition = window.condition(cursor_field)
             start, end = window.as_text()
@@ -262,5 +312,8 @@ class PlanningOperator(SalesforceOperator):
             include_deleted=include_deleted,
             page_size=self.argument("page_size"),
             pagination=self.pagination,
+            output_format=self.argument("output_format"),
+            compression=self.argument("compression"),
+            flatten=self.argument("flatten"),
             window=effective,
         )
