@@ -11,6 +11,16 @@ from typing import Any
 
 from airflow_provider_salesforce_export.exceptions import DestinationError
 
+_ERRORS_OF_STORES = (
+    ("botocore.exceptions", "BotoCoreError"),
+    ("botocore.exceptions", "ClientError"),
+    ("gcsfs.retry", "HttpError"),
+    ("google.auth.exceptions", "GoogleAuthError"),
+    ("azure.core.exceptions", "AzureError"),
+    ("aiohttp", "ClientError"),
+)
+_MODIFIED = ("LastModified", "mtime", "last_modified")  # S3, Google, Azure
+
 Folder = Any
 """A ``pathlib.Path``, or Airflow's ``ObjectStoragePath``, which has the same methods but no common base class."""
 
@@ -65,7 +75,9 @@ def writing(path: Folder, content: bytes, *, unfinished: str | None = None) -> I
     with _destination_errors(path, "written"):
         if not _is_local(path):
             yield
-            path.write_bytes(content)  # A put to an object store is whole.
+            # In one put, or in parts that only the last step makes a file. An open file would not do: where a part of
+            # it fails, closing it makes a file of the others.
+            path.fs.pipe_file(path.path, content)
             return
         # A write to a local file can be seen, or die, half-way; a rename cannot.
         temporary = path.with_name(unfinished or f".{path.name}.tmp")
@@ -109,15 +121,29 @@ def files(folder: Folder) -> dict[str, File]:
     :param folder: The folder.
     :raises DestinationError: It cannot be read.
     """
-    found = {}
-    # A folder of an object store that has no file is not there; ObjectStoragePath calls that "not a directory".
+    # A folder of an object store that has no file is not there.
     with _destination_errors(folder, "read"), suppress(FileNotFoundError, NotADirectoryError):
-        if not _is_local(folder):
-            folder.fs.invalidate_cache(folder.path)  # others write there too
-        for path in folder.iterdir():
-            with suppress(FileNotFoundError):  # deleted by another worker since
-                status = path.stat()
-                found[path.name] = File(status.st_size, status.st_mtime)
+        return _local_files(folder) if _is_local(folder) else _files_in_store(folder)
+    return {}
+
+
+def _local_files(folder: Folder) -> dict[str, File]:
+    found = {}
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):  # deleted by another worker since
+            status = path.stat()
+            found[path.name] = File(status.st_size, status.st_mtime)
+    return found
+
+
+def _files_in_store(folder: Folder) -> dict[str, File]:
+    """Ask the store itself: what ObjectStoragePath tells of a file in Azure has no time."""
+    folder.fs.invalidate_cache(folder.path)  # others write there too
+    found = {}
+    for entry in folder.fs.ls(folder.path, detail=True):
+        if entry["type"] == "file":
+            modified = next(entry[name] for name in _MODIFIED if name in entry)
+            found[entry["name"].rpartition("/")[2]] = File(entry["size"], modified.timestamp())
     return found
 
 
@@ -138,9 +164,9 @@ def _is_local(path: Folder) -> bool:
 
 
 def _store_errors() -> tuple[type[Exception], ...]:
-    """Return what file systems raise: OSError, and what botocore raises beside it, where it is loaded."""
-    botocore = sys.modules.get("botocore.exceptions")
-    return (OSError, botocore.BotoCoreError, botocore.ClientError) if botocore else (OSError,)
+    """Return what file systems raise: OSError, and what the libraries of the object stores that are loaded raise."""
+    found = [getattr(sys.modules.get(module), name, None) for module, name in _ERRORS_OF_STORES]
+    return (OSError, *filter(None, found))
 
 
 @contextmanager
