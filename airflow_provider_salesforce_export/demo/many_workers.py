@@ -164,7 +164,7 @@ class Bucket:
 
     def create(self) -> None:
         """Create it."""
-        self._client.createBucket(Bucket="lake")
+        self._client.create_bucket(Bucket="lake")
 
     def files(self) -> dict[str, Any]:
         """Return what its files hold, by their names without folders."""

