@@ -75,8 +75,8 @@ def writing(path: Folder, content: bytes, *, unfinished: str | None = None) -> I
     with _destination_errors(path, "written"):
         if not _is_local(path):
             yield
-            # In one put, or in parts that only the last step makes a file. An open file would not do: where a part of
-            # it fails, closing it makes a file of the others.
+            # In one put, or in parts that only the last step makes a file, and that an error drops. An open file of
+            # fsspec promises less: leaving its block flushes and closes it, also after an error.
             path.fs.pipe_file(path.path, content)
             return
         # A write to a local file can be seen, or die, half-way; a rename cannot.
