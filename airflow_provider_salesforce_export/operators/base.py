@@ -51,6 +51,6 @@ def open_folder(url: str, conn_id: str | None) -> Folder:
         return ObjectStoragePath(url, conn_id=conn_id)
     except (ImportError, ValueError) as error:
         raise ConfigurationError(
-            f"The destination {url!r} cannot be opened: {error}. S3 needs the extra [s3] of this package; other stores "
-            "need their Airflow provider."
+            f"The destination {url!r} cannot be opened: {error}. S3 needs the extra [s3] of this package, Google Cloud "
+            "Storage [gcs], Azure [azure]; other stores need their Airflow provider."
         ) from None
