@@ -53,5 +53,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	    $(BIN)/python -m pip install --quiet --constraint constraints.txt uv; \
 	fi
 	@$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --constraint constraints.txt \
-	    --build-constraint constraints.txt --editable '.[s3,sandbox]' --group dev
+	    --build-constraint constraints.txt --editable '.[s3,parquet,zstd,sandbox]' --group dev
 	@touch $@

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from airflow_provider_salesforce_export import environment
 from airflow_provider_salesforce_export.exceptions import ConfigurationError, UnknownObjectTypeError
 
 DEFAULT_CURSOR_FIELD = "SystemModstamp"
 """Moves with every change, also those that automation makes."""
+
+ALL_FIELDS = "*"
+"""In the fields of a query that is not yet composed: all that the user may see."""
+
+ADDED_FIELDS = (DEFAULT_CURSOR_FIELD, "IsDeleted")
+"""Read though nobody asked; left out where an sObject has none."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _API_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -31,7 +38,8 @@ class ObjectType:
 
     :param name: The name of the export: the folder at the destination. Letters, digits, ``-`` and ``_``.
     :param sobject: The API name of the sObject, such as ``Contact`` or ``Invoice__c``.
-    :param fields: Field paths, such as ``("Name", "Account.Name")``.
+    :param fields: Field paths, such as ``("Name", "Account.Name")``; or ``"all"`` that the user may see
+        of the sObject, but no compound fields and no files.
     :param where: A SOQL condition without the word WHERE, or None for all records.
     :param cursor_field: The datetime field by which incremental runs choose their records.
     :raises ConfigurationError: A name that Salesforce could not know, or that cannot be a folder.
@@ -39,14 +47,17 @@ class ObjectType:
 
     name: str
     sobject: str
-    fields: tuple[str, ...]
+    fields: tuple[str, ...] | Literal["all"]
     where: str | None = None
     cursor_field: str = DEFAULT_CURSOR_FIELD
 
     def __post_init__(self) -> None:
-        if isinstance(self.fields, str):
-            raise ConfigurationError(f"fields is a tuple of field paths, not the text {self.fields!r} ({self.name!r}).")
-        object.__setattr__(self, "fields", tuple(self.fields))
+        if isinstance(self.fields, str) and self.fields != "all":
+            raise ConfigurationError(
+                f"fields is a tuple of field paths or 'all', not the text {self.fields!r} ({self.name!r})."
+            )
+        paths = () if self.fields == "all" else tuple(self.fields)
+        object.__setattr__(self, "fields", paths or self.fields)
         if not _NAME.fullmatch(self.name):
             raise ConfigurationError(
                 f"Object type name {self.name!r} cannot be a folder: use letters, digits, '-' and '_'."
@@ -54,7 +65,7 @@ class ObjectType:
         for api_name in (self.sobject, self.cursor_field):
             if not _API_NAME.fullmatch(api_name):
                 raise ConfigurationError(f"{api_name!r} is not an API name of Salesforce (object type {self.name!r}).")
-        for field in self.fields:
+        for field in paths:
             if not _FIELD_PATH.fullmatch(field):
                 raise ConfigurationError(
                     f"{field!r} is not a field path such as 'Name' or 'Account.Name' (object type {self.name!r})."
@@ -85,11 +96,12 @@ class ObjectType:
 
     def all_fields(self, *, include_deleted: bool = False) -> tuple[str, ...]:
         """
-        Return Id, the fields asked for and the cursor field, each once, in that order.
+        Return Id, the fields asked for and the cursor field, each once, in that order; ``*`` stands for ``"all"``.
 
         :param include_deleted: IsDeleted too, which tells the records of the recycle bin from the others.
         """
-        fields = ("Id", *self.fields, self.cursor_field, *(["IsDeleted"] if include_deleted else []))
+        asked = (ALL_FIELDS,) if self.fields == "all" else self.fields
+        fields = ("Id", *asked, self.cursor_field, *(["IsDeleted"] if include_deleted else []))
         by_key = {field.lower(): field for field in fields}
         return tuple(by_key.values())
 

@@ -13,6 +13,7 @@ import hashlib
 import logging
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -122,6 +123,9 @@ def _manifest(
         "object_type": request.object_type,
         "sobject": request.query.sobject,
         "fields": list(request.query.fields),
+        "columns": [asdict(column) for column in plan.schema.columns],
+        "schema_hash": plan.schema.hash,
+        "left_out": dict(plan.schema.left_out),
         "soql": request.query.select(),
         "include_deleted": request.include_deleted,
         "window": request.window,

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from itertools import pairwise
@@ -19,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.exceptions import PaginationError
 from airflow_provider_salesforce_export.export.ranges import IdRange, find_ranges, survey
+from airflow_provider_salesforce_export.export.schema import Schema, resolve_schema
 from airflow_provider_salesforce_export.salesforce.soql import MAX_OFFSET, Query
 
 if TYPE_CHECKING:
+    from airflow_provider_salesforce_export.export.schema import Description
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
 log = logging.getLogger(__name__)
@@ -76,7 +79,8 @@ class Plan:
     """
     How an export will be read.
 
-    :param request: What is to be exported.
+    :param request: What is to be exported, its fields as Salesforce spells them.
+    :param schema: The columns.
     :param pagination: ``offset`` or ``range``.
     :param total: Rows, as counted.
     :param total_pages: Pages, as planned.
@@ -86,6 +90,7 @@ class Plan:
     """
 
     request: Request
+    schema: Schema
     pagination: str
     total: int
     total_pages: int
@@ -121,6 +126,7 @@ class Plan:
         request["query"] = Query(query["sobject"], tuple(query["fields"]), tuple(query["conditions"]))
         return cls(
             request=Request(**request),
+            schema=Schema.from_dict(plain["schema"]),
             pagination=plain["pagination"],
             total=plain["total"],
             total_pages=plain["total_pages"],
@@ -149,19 +155,33 @@ class Plan:
         }
 
 
-def make_plan(client: SalesforceClient, request: Request, *, readers: int, run_id: str) -> Plan:
+def make_plan(
+    client: SalesforceClient,
+    request: Request,
+    *,
+    readers: int,
+    run_id: str,
+    description: Description | None = None,
+) -> Plan:
     """
-    Count the rows and plan the pages.
+    Count the rows, look the fields up, and plan the pages.
 
     :param client: The org.
-    :param request: What is to be exported.
+    :param request: What is to be exported, its fields as people write them.
     :param readers: How many threads will read at once, over all tasks: the most ranges that are worth finding.
     :param run_id: What tells the DAG run from all others.
+    :param description: What the describe call says of the sObject, where it is known.
+    :raises ConfigurationError: There are no such fields, or the user may not see them.
     :raises PaginationError: ``pagination="offset"`` was asked for, and the object is too large for it.
     :raises SalesforceError: The org refused a query.
     """
     started_at = datetime.now(timezone.utc)
-    whole = survey(client, request)
+    query = request.query
+    with ThreadPoolExecutor(1) as thread:  # neither needs the other: no round trip more than to count
+        resolving = thread.submit(resolve_schema, client, query.sobject, query.fields, description=description)
+        whole = survey(client, request)
+    schema = resolving.result()
+    request = replace(request, query=replace(query, fields=schema.paths))
     total = whole.rows
     pages = -(-total // request.page_size)
     pagination = _choose_pagination(request, total, pages)
@@ -178,6 +198,7 @@ def make_plan(client: SalesforceClient, request: Request, *, readers: int, run_i
     log.info("%s: %d rows, to be read by %s in %d page(s).", request.object_type, total, pagination, total_pages)
     return Plan(
         request=request,
+        schema=schema,
         pagination=pagination,
         total=total,
         total_pages=total_pages,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_salesforce_export.export.destination import Folder
     from airflow_provider_salesforce_export.export.plan import Plan, Request
+    from airflow_provider_salesforce_export.export.schema import Description
     from airflow_provider_salesforce_export.export.window import Window
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
@@ -176,7 +177,9 @@ class PlanningOperator(SalesforceOperator):
         prepare(folder)
         run = context["dag_run"]
         run_id = f"{run.dag_id} {run.run_id} {self.task_id}"
-        plan = make_plan(client, self._request(client, window), readers=readers, run_id=run_id)
+        description = client.describe(self.object_type.sobject) if window else None
+        request = self._request(window, description)
+        plan = make_plan(client, request, readers=readers, run_id=run_id, description=description)
         client.require_quota(plan.total_pages)
         return plan, folder
 
@@ -241,15 +244,15 @@ class PlanningOperator(SalesforceOperator):
         partition = window.partition_name() if window else partition_name(run.logical_date or run.run_after)
         return open_folder(self.destination, self.destination_conn_id) / self.object_type.name / partition
 
-    def _request(self, client: SalesforceClient, window: Window | None) -> Request:
+    def _request(self, window: Window | None, description: Description | None) -> Request:
         from airflow_provider_salesforce_export.export.cursor import choose_cursor_field
         from airflow_provider_salesforce_export.export.plan import Request
         from airflow_provider_salesforce_export.salesforce.soql import Query
 
         object_type, condition, effective = self.object_type, None, None
         include_deleted = self.argument("include_deleted")
-        if window:
-            cursor_field = choose_cursor_field(object_type, client.describe(object_type.sobject))
+        if window and description:
+            cursor_field = choose_cursor_field(object_type, description)
             object_type = replace(object_type, cursor_field=cursor_field)
             condition = window.condition(cursor_field)
             start, end = window.as_text()

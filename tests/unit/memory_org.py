@@ -25,6 +25,9 @@ class MemoryOrg:
         self.first_batch_size = first_batch_size
         self.usage = ApiUsage()
 
+    def describe(self, sobject):
+        return {"fields": [{"name": "Id", "type": "id", "precision": 0, "scale": 0, "calculated": False}]}
+
     def count(self, soql, *, include_deleted=False):
         return len(self._answer(soql))
 
