@@ -73,6 +73,7 @@ def get_cli_commands() -> Iterable[GroupCommand]:
                     Arg(("--destination-conn-id",), help="The Airflow connection of the object store"),
                     Arg(("--soql",), help="What to export, for other objects: SELECT ... FROM ... [WHERE ...]"),
                     Arg(("--page-size",), help="Rows per page, 1 to 2000 (default: 2000)"),
+                    Arg(("--api",), help="auto, rest or bulk (default: auto, by how many records there are)"),
                     Arg(("--include-deleted",), action="store_true", help="Export the recycle bin too"),
                     Arg(("--concurrency",), help="Pages that are read at once (default: 4)"),
                     _CONN_ID,

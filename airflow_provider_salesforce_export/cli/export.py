@@ -26,7 +26,7 @@ def export(args: Namespace) -> None:
 
     :param args: What was typed.
     """
-    typed = {"page_size": args.page_size, "concurrency": args.concurrency}
+    typed = {"page_size": args.page_size, "api": args.api, "concurrency": args.concurrency}
     operator = SalesforceExportOperator(
         task_id="export",
         object_type=ObjectType.from_soql(args.object_type, args.soql) if args.soql else args.object_type,
@@ -34,6 +34,7 @@ def export(args: Namespace) -> None:
         destination_conn_id=args.destination_conn_id,
         include_deleted=args.include_deleted,
         salesforce_conn_id=args.conn_id or DEFAULT_CONN_ID,
+        deferrable=False,
         **{name: value for name, value in typed.items() if value is not None},
     )
     try:
