@@ -50,7 +50,7 @@ _TEXTS = (
     "id reference string textarea picklist multipicklist combobox email phone url encryptedstring date time "
     "datacategorygroupreference"
 )
-_CONVERTERS: dict[str | None, Callable[[Cells], list[Any]]] = dict.fromkeys(_TEXTS.split(), _texts) | {
+_CONVERTERS: dict[str, Callable[[Cells], list[Any]]] = dict.fromkeys(_TEXTS.split(), _texts) | {
     "int": _whole_numbers,
     "long": _whole_numbers,
     "double": _numbers,
@@ -131,4 +131,4 @@ class RowReader:
 
 
 def _converter(field_type: str | None) -> Callable[[Cells], list[Any]] | None:
-    return _CONVERTERS.get(field_type and field_type.lower())
+    return _CONVERTERS.get((field_type or "").lower())
