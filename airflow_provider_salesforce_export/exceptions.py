@@ -25,7 +25,8 @@ Everything this package raises, as one tree.
     │       └── IncompleteResponseError  cut short, HTML, or fewer records than announced
     └── ExportError
         ├── DestinationError          a page or a manifest cannot be written
-        └── InconsistentPagesError    the pages do not cover the object exactly once
+        ├── InconsistentPagesError    the pages do not cover the object exactly once
+        └── SchemaChangedError        the fields are others than in the export before, and must not be
 
 Each message says what failed, what was expected, and who mends it. All of them survive pickling, because
 executors send them between processes.
@@ -143,3 +144,7 @@ class DestinationError(ExportError):
 
 class InconsistentPagesError(ExportError):
     """The pages that were written do not cover the object exactly once."""
+
+
+class SchemaChangedError(ExportError):
+    """The fields are others than in the export before, and ``on_schema_change="fail"`` forbids that."""

@@ -46,6 +46,11 @@ class SalesforceExportTaskGroup(TaskGroup):
     :param settle: How long after the end of its window an incremental run waits before it reads, as a timedelta or in
         seconds. It waits deferred, without a worker slot. Templated.
     :param include_deleted: Read records in the recycle bin too. Templated.
+    :param output_format: ``json``, ``jsonl``, ``csv`` or ``parquet``. Templated.
+    :param compression: ``gzip``, ``zstd`` or None. Templated.
+    :param flatten: Write the fields of relations beside the others, as ``Account.Name``. Templated.
+    :param partition_style: How the folder of a run is named: ``plain`` or ``hive``. Templated.
+    :param on_schema_change: ``warn`` or ``fail``, where the fields are others than in the export before. Templated.
     :param pagination: ``auto``; or ``offset`` (LIMIT/OFFSET, for small objects) or ``range`` (by Id).
     :param api: ``auto``, ``rest`` or ``bulk``: by pages of queries, or by a job of Bulk API 2.0. ``auto`` takes a job
         from ``bulk_threshold`` rows on, where it can read the object. Templated.
@@ -76,6 +81,11 @@ class SalesforceExportTaskGroup(TaskGroup):
         lookback: timedelta | float | str = 0,
         settle: timedelta | float | str = DEFAULT_SETTLE,
         include_deleted: bool | str = False,
+        output_format: str = "json",
+        compression: str | None = None,
+        flatten: bool | str = False,
+        partition_style: str = "plain",
+        on_schema_change: str = "warn",
         pagination: str = "auto",
         api: str = "auto",
         bulk_threshold: int | str = DEFAULT_BULK_THRESHOLD,
@@ -105,6 +115,11 @@ class SalesforceExportTaskGroup(TaskGroup):
             lookback=lookback,
             settle=settle,
             include_deleted=include_deleted,
+            output_format=output_format,
+            compression=compression,
+            flatten=flatten,
+            partition_style=partition_style,
+            on_schema_change=on_schema_change,
             pagination=pagination,
             api=api,
             bulk_threshold=bulk_threshold,

@@ -51,6 +51,16 @@ with DAG(
             title="Mode",
             description="All records, or the data interval's changes; auto: these in a backfill, all in other runs.",
         ),
+        "output_format": Param(
+            "json", enum=["json", "jsonl", "csv", "parquet"], title="Format", description="How the files are written."
+        ),
+        "compression": Param(
+            None,
+            type=["null", "string"],
+            enum=[None, "gzip", "zstd"],
+            title="Compression",
+            description="How the files are compressed, if at all.",
+        ),
         "include_deleted": Param(
             False, type="boolean", title="Include deleted", description="Export the recycle bin too."
         ),
@@ -63,5 +73,7 @@ with DAG(
         destination="{{ params.destination }}",
         page_size="{{ params.page_size }}",
         mode=MODE,
+        output_format="{{ params.output_format }}",
+        compression="{{ params.compression }}",
         include_deleted="{{ params.include_deleted }}",
     )

@@ -26,13 +26,16 @@ def export(args: Namespace) -> None:
 
     :param args: What was typed.
     """
-    typed = {"page_size": args.page_size, "api": args.api, "concurrency": args.concurrency}
+    optional = ["page_size", "api", "concurrency"]
+    optional += ["output_format", "compression", "partition_style", "on_schema_change"]
+    typed = {name: getattr(args, name) for name in optional}
     operator = SalesforceExportOperator(
         task_id="export",
         object_type=ObjectType.from_soql(args.object_type, args.soql) if args.soql else args.object_type,
         destination=args.destination,
         destination_conn_id=args.destination_conn_id,
         include_deleted=args.include_deleted,
+        flatten=args.flatten,
         salesforce_conn_id=args.conn_id or DEFAULT_CONN_ID,
         deferrable=False,
         **{name: value for name, value in typed.items() if value is not None},

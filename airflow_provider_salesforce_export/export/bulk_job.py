@@ -9,20 +9,21 @@ Salesforce deletes it after seven days.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from airflow_provider_salesforce_export.exceptions import BulkJobError, ConfigurationError, QueryError, SalesforceError
 from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.bulk_rows import bulk_fields
-from airflow_provider_salesforce_export.export.plan import Job, Plan, Segment, make_plan
+from airflow_provider_salesforce_export.export.plan import Job, Segment
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.destination import Folder
-    from airflow_provider_salesforce_export.export.plan import Request
+    from airflow_provider_salesforce_export.export.plan import Plan
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
 log = logging.getLogger(__name__)
@@ -30,31 +31,32 @@ log = logging.getLogger(__name__)
 _NAME = ".bulk-job"
 
 
-def start_export(
-    client: SalesforceClient, request: Request, folder: Folder, *, bulk_timeout: timedelta, **options: Any
+def start_job(
+    client: SalesforceClient,
+    plan: Plan,
+    folder: Folder,
+    *,
+    bulk_timeout: timedelta,
+    by_rest: Callable[[], Plan],
 ) -> Plan:
     """
-    Plan an export, and have the Bulk job that it needs, if any, submitted.
+    Return a plan with its Bulk job, submitted now or by an earlier try of the DAG run.
 
     :param client: The org.
-    :param request: What is to be exported.
-    :param folder: Where it goes.
+    :param plan: The plan.
+    :param folder: Where the export goes.
     :param bulk_timeout: How long a job may take.
-    :param options: As for :func:`~airflow_provider_salesforce_export.export.plan.make_plan`.
-    :raises QueryError: ``api="bulk"`` was asked for, and Bulk API 2.0 refuses the query.
+    :param by_rest: Makes the plan to be returned instead where Bulk API 2.0 refuses the query, and was not asked for.
+    :raises QueryError: Bulk API 2.0 was asked for, and refuses the query.
     :raises SalesforceError: See :mod:`airflow_provider_salesforce_export.exceptions`.
     """
-    plan = make_plan(client, request, **options)
-    if plan.api == "rest":
-        return plan
     try:
         return replace(plan, job=_job(client, plan, folder, bulk_timeout))
     except (QueryError, ConfigurationError) as error:
-        if request.api == "bulk":
+        if plan.request.api == "bulk":
             raise
         log.warning("Reading by REST, because Bulk API 2.0 refuses the query: %s", error)
-        plan = make_plan(client, replace(request, api="rest"), **options)
-        return replace(plan, api_reason=f"Bulk API 2.0 refuses the query: {error}")
+        return replace(by_rest(), api_reason=f"Bulk API 2.0 refuses the query: {error}")
 
 
 def with_chunks(client: SalesforceClient, plan: Plan) -> Plan:

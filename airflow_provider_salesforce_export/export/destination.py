@@ -102,6 +102,18 @@ def read_if_there(path: Folder) -> bytes | None:
     return None
 
 
+def names(folder: Folder) -> list[str]:
+    """
+    Return the names of what lies in a folder, as it is now; one that does not exist has none.
+
+    :param folder: The folder.
+    :raises DestinationError: It cannot be read.
+    """
+    with _listing(folder):
+        return [path.name for path in folder.iterdir()]
+    return []
+
+
 def files(folder: Folder) -> dict[str, File]:
     """
     Return the files in a folder by name, as they are now; one that does not exist has none.
@@ -110,10 +122,7 @@ def files(folder: Folder) -> dict[str, File]:
     :raises DestinationError: It cannot be read.
     """
     found = {}
-    # A folder of an object store that has no file is not there; ObjectStoragePath calls that "not a directory".
-    with _destination_errors(folder, "read"), suppress(FileNotFoundError, NotADirectoryError):
-        if not _is_local(folder):
-            folder.fs.invalidate_cache(folder.path)  # others write there too
+    with _listing(folder):
         for path in folder.iterdir():
             with suppress(FileNotFoundError):  # deleted by another worker since
                 status = path.stat()
@@ -131,6 +140,15 @@ def delete(path: Folder) -> None:
     # ObjectStoragePath.unlink(missing_ok=True) looks first and deletes then: another worker may come between.
     with _destination_errors(path, "deleted"), suppress(FileNotFoundError):
         path.unlink()
+
+
+@contextmanager
+def _listing(folder: Folder) -> Iterator[None]:
+    # A folder of an object store that has no file is not there; ObjectStoragePath calls that "not a directory".
+    with _destination_errors(folder, "read"), suppress(FileNotFoundError, NotADirectoryError):
+        if not _is_local(folder):
+            folder.fs.invalidate_cache(folder.path)  # others write there too
+        yield
 
 
 def _is_local(path: Folder) -> bool:

@@ -22,6 +22,7 @@ from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.bulk_chunk import complete_chunks
 from airflow_provider_salesforce_export.export.bulk_job import delete_job
 from airflow_provider_salesforce_export.export.commit import NAME, Manifest, commit, is_replaced
+from airflow_provider_salesforce_export.export.formats.choices import ALWAYS_FLAT
 from airflow_provider_salesforce_export.export.repair import Repair, Repairer
 from airflow_provider_salesforce_export.version import __version__
 
@@ -133,7 +134,11 @@ def _manifest(
         "columns": [asdict(column) for column in plan.schema.columns],
         "schema_hash": plan.schema.hash,
         "left_out": dict(plan.schema.left_out),
+        "schema_change": plan.schema_change,
         "soql": plan.soql,
+        "output_format": request.output_format,
+        "compression": request.compression,
+        "flatten": request.flatten or request.output_format in ALWAYS_FLAT,
         "include_deleted": request.include_deleted,
         "window": request.window,
         "api": plan.api,

@@ -18,7 +18,8 @@ from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.export import destination
-from airflow_provider_salesforce_export.export.formats import PageNumbers, json_page
+from airflow_provider_salesforce_export.export.formats.json_pages import PageNumbers
+from airflow_provider_salesforce_export.export.formats.page_format import PageFormat
 from airflow_provider_salesforce_export.export.plan import Segment
 from airflow_provider_salesforce_export.salesforce.errors import incomplete
 from airflow_provider_salesforce_export.salesforce.record_ids import sort_key
@@ -207,13 +208,15 @@ def write_pages(pages: Iterable[Page], plan: Plan, folder: Folder, suffix: str) 
     :param folder: Where the files go.
     :param suffix: What tells their names from those of other tries.
     :raises IncompleteResponseError: The records are not in the order of their Ids, or not those that were asked for.
+    :raises ExportError: A value is not of the type of its field, where the format has types.
     """
+    page_format = PageFormat(plan)
     parts, started = list[PageResult](), time.monotonic()
     for page in pages:
         _check_order(page)
         numbers = PageNumbers(page.number, plan.rows_per_file, plan.total, plan.total_pages, page.offset)
-        content = json_page(page.records, numbers) if page.records else b""
-        result = page_result(page, content, f"{_file_name(plan, page)}{suffix}.json")
+        content = page_format.encode(page.records, numbers) if page.records else b""
+        result = page_result(page, content, f"{_file_name(plan, page)}{suffix}{page_format.extension}")
         if page.records:
             destination.write(folder / result["file"], content)
         result["seconds"] = round(time.monotonic() - started, 3)

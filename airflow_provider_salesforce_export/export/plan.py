@@ -26,6 +26,7 @@ from airflow_provider_salesforce_export.export.schema import Schema, resolve_sch
 from airflow_provider_salesforce_export.salesforce.soql import MAX_OFFSET, Query
 
 if TYPE_CHECKING:
+    from airflow_provider_salesforce_export.export.drift import SchemaChange
     from airflow_provider_salesforce_export.export.schema import Description
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
@@ -49,6 +50,9 @@ class Request:
     :param include_deleted: Read those in the recycle bin too.
     :param page_size: Rows per page, 1 to 2000.
     :param pagination: ``auto``, ``offset`` or ``range``.
+    :param output_format: ``json``, ``jsonl``, ``csv`` or ``parquet``.
+    :param compression: ``gzip``, ``zstd``, or None.
+    :param flatten: Write the fields of relations beside the others; csv and parquet always do.
     :param window: ``{"cursor_field", "start", "end"}`` of an incremental run, as it is read; None for a full one.
     :param api: ``auto``, ``rest`` or ``bulk``.
     :param bulk_threshold: From how many rows on ``auto`` is ``bulk``.
@@ -59,6 +63,9 @@ class Request:
     include_deleted: bool
     page_size: int
     pagination: str
+    output_format: str = "json"
+    compression: str | None = None
+    flatten: bool = False
     window: dict[str, str] | None = None
     api: str = "rest"
     bulk_threshold: int = 1
@@ -112,24 +119,26 @@ class Plan:
     :param request: What is to be exported, its fields as Salesforce spells them.
     :param schema: The columns.
     :param pagination: ``offset``, ``range`` or ``bulk``.
-    :param api_reason: Why it is, or is not, ``bulk``.
     :param total: Rows, as counted.
     :param total_pages: Pages, as planned; the chunks of a job's results, and 0 before it is complete.
     :param run: A short name that all files of this attempt share; it begins with :attr:`run_key`.
     :param started_at: When the rows were counted, in ISO 8601, UTC.
+    :param api_reason: Why it is, or is not, ``bulk``.
     :param job: The Bulk job, once it is submitted.
+    :param schema_change: How the columns differ from those of the export before; None where they do not.
     :param segments: Together, all pages.
     """
 
     request: Request
     schema: Schema
     pagination: str
-    api_reason: str
     total: int
     total_pages: int
     run: str
     started_at: str
+    api_reason: str = ""
     job: Job | None = None
+    schema_change: SchemaChange | None = None
     segments: tuple[Segment, ...] = field(default=(), repr=False)
 
     @property
@@ -183,6 +192,7 @@ class Plan:
             run=plain["run"],
             started_at=plain["started_at"],
             job=Job(**plain["job"]) if plain["job"] else None,
+            schema_change=plain["schema_change"],
             segments=tuple(Segment(**segment) for segment in segments),
         )
 
@@ -231,7 +241,14 @@ def make_plan(
     started_at = datetime.now(timezone.utc)
     query = request.query
     with ThreadPoolExecutor(1) as thread:  # neither needs the other: no round trip more than to count
-        resolving = thread.submit(resolve_schema, client, query.sobject, query.fields, description=description)
+        resolving = thread.submit(
+            resolve_schema,
+            client,
+            query.sobject,
+            query.fields,
+            description=description,
+            with_parents=request.output_format == "parquet",
+        )
         whole = survey(client, request)
     total = whole.rows
     api, api_reason, typed = choose_api(client, request, total)

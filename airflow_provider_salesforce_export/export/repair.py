@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.coverage import Tile, tile
-from airflow_provider_salesforce_export.export.formats import read_json_page
+from airflow_provider_salesforce_export.export.formats.page_format import PageFormat
 from airflow_provider_salesforce_export.export.page import Page, PageResult, range_pages, write_pages
 from airflow_provider_salesforce_export.export.plan import Segment
 from airflow_provider_salesforce_export.salesforce.record_ids import sort_key
@@ -87,7 +87,7 @@ class Repairer:
         records = []
         if page["file"]:
             content = destination.read(self._folder / page["file"])
-            records = read_json_page(content, self._plan.request.query.record_type)
+            records = PageFormat(self._plan).decode(content)
         kept = [record for record in records if sort_key(record.Id) > (part.after or "")]
         offset = (page["page"] - 1) * self._plan.request.page_size
         cut = Page(page["page"], page["part"], offset, part.after, page["until"], kept)

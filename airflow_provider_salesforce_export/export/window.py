@@ -1,9 +1,9 @@
-"""Which records an incremental run reads, and the name of the partition that a run fills."""
+"""Which records an incremental run reads."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError
 from airflow_provider_salesforce_export.salesforce.soql import datetime_literal
@@ -40,18 +40,3 @@ class Window:
     def as_text(self) -> tuple[str, str]:
         """Return from when and before when records are read, as ISO 8601 texts in UTC, to the millisecond."""
         return datetime_literal(self.start - self.lookback), datetime_literal(self.end)
-
-    def partition_name(self) -> str:
-        """Return the name of the folder: both ends, so that no other run writes there, be it of the same start."""
-        return f"{partition_name(self.start)}--{partition_name(self.end)}"
-
-
-def partition_name(moment: datetime) -> str:
-    """
-    Return a moment as the name of a folder: UTC, sortable, without characters that a path or a shell minds.
-
-    :param moment: With a time zone.
-    """
-    utc = moment.astimezone(timezone.utc)
-    fraction = f".{utc:%f}" if utc.microsecond else ""
-    return f"{utc:%Y-%m-%dT%H%M%S}{fraction}Z"

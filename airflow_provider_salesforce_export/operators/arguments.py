@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError
 
+_BLANK = (None, "", "None")
 _FLAGS = {"true": True, "false": False}
 
 
@@ -66,6 +67,18 @@ def choice(name: str, value: object, choices: Collection[str]) -> str:
     raise ConfigurationError(f"{name} must be one of {', '.join(choices)}, not {value!r}.")
 
 
+def optional_choice(name: str, value: object, choices: Collection[str]) -> str | None:
+    """
+    Return one of several words, or None for what is blank.
+
+    :param name: The argument's name, for the message.
+    :param value: What was written.
+    :param choices: The words accepted.
+    :raises ConfigurationError: None of them.
+    """
+    return None if value in _BLANK else choice(name, value, choices)
+
+
 def moment(name: str, value: object) -> datetime | None:
     """
     Return a datetime with a time zone, or None for what is blank.
@@ -74,7 +87,7 @@ def moment(name: str, value: object) -> datetime | None:
     :param value: A datetime, or a text in ISO 8601.
     :raises ConfigurationError: Not a datetime, or one without a time zone.
     """
-    if value in (None, "", "None"):
+    if value in _BLANK:
         return None
     if isinstance(value, str):
         try:

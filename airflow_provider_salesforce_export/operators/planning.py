@@ -8,7 +8,12 @@ from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_salesforce_export.exceptions import ConfigurationError, SalesforceExportError
+from airflow_provider_salesforce_export.exceptions import (
+    ConfigurationError,
+    SalesforceExportError,
+    SchemaChangedError,
+)
+from airflow_provider_salesforce_export.export.formats.choices import COMPRESSIONS, FORMATS, require_installed
 from airflow_provider_salesforce_export.object_types import ObjectType, resolve_object_type
 from airflow_provider_salesforce_export.operators import arguments
 from airflow_provider_salesforce_export.operators.base import (
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider_salesforce_export.export.destination import Folder
+    from airflow_provider_salesforce_export.export.drift import SchemaChange
     from airflow_provider_salesforce_export.export.plan import Plan, Request
     from airflow_provider_salesforce_export.export.schema import Description
     from airflow_provider_salesforce_export.export.window import Window
@@ -34,6 +40,8 @@ if TYPE_CHECKING:
 MODES = ("full", "incremental")
 PAGINATIONS = ("auto", "offset", "range")
 APIS = ("auto", "rest", "bulk")
+PARTITION_STYLES = ("plain", "hive")
+SCHEMA_CHANGES = ("warn", "fail")
 MAX_PAGE_SIZE = 2000
 """Salesforce sends no more records in one reply."""
 DEFAULT_SETTLE = timedelta(minutes=5)
@@ -54,6 +62,11 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "api": lambda value: arguments.choice("api", value, APIS),
     "bulk_threshold": lambda value: arguments.whole_number("bulk_threshold", value),
     "bulk_timeout": lambda value: arguments.duration("bulk_timeout", value),
+    "output_format": lambda value: arguments.choice("output_format", value, FORMATS),
+    "compression": lambda value: arguments.optional_choice("compression", value, COMPRESSIONS),
+    "flatten": lambda value: arguments.flag("flatten", value),
+    "partition_style": lambda value: arguments.choice("partition_style", value, PARTITION_STYLES),
+    "on_schema_change": lambda value: arguments.choice("on_schema_change", value, SCHEMA_CHANGES),
     "api_quota_limit": lambda value: arguments.share("api_quota_limit", value),
 }
 """How the arguments that may be templates are read, once rendered."""
@@ -77,6 +90,11 @@ class PlanningOperator(SalesforceOperator):
     :param settle: How long after the end of its window an incremental run waits before it reads, as a timedelta or in
         seconds. It waits deferred, without a worker slot. Templated.
     :param include_deleted: Read records in the recycle bin too. Templated.
+    :param output_format: ``json``, ``jsonl``, ``csv`` or ``parquet``. Templated.
+    :param compression: ``gzip``, ``zstd`` or None. Templated.
+    :param flatten: Write the fields of relations beside the others, as ``Account.Name``. Templated.
+    :param partition_style: How the folder of a run is named: ``plain`` or ``hive``. Templated.
+    :param on_schema_change: ``warn`` or ``fail``, where the fields are others than in the export before. Templated.
     :param pagination: ``auto``, ``offset`` or ``range``.
     :param api: ``auto``, ``rest`` or ``bulk``: by pages of queries, or by a job of Bulk API 2.0. ``auto`` takes a job
         from ``bulk_threshold`` rows on, where it can read the object. Templated.
@@ -108,6 +126,11 @@ class PlanningOperator(SalesforceOperator):
         lookback: timedelta | float | str = 0,
         settle: timedelta | float | str = DEFAULT_SETTLE,
         include_deleted: bool | str = False,
+        output_format: str = "json",
+        compression: str | None = None,
+        flatten: bool | str = False,
+        partition_style: str = "plain",
+        on_schema_change: str = "warn",
         pagination: str = "auto",
         api: str = "auto",
         bulk_threshold: int | str = DEFAULT_BULK_THRESHOLD,
@@ -129,6 +152,11 @@ class PlanningOperator(SalesforceOperator):
         self.lookback = lookback
         self.settle = settle
         self.include_deleted = include_deleted
+        self.output_format = output_format
+        self.compression = compression
+        self.flatten = flatten
+        self.partition_style = partition_style
+        self.on_schema_change = on_schema_change
         self.pagination = arguments.choice("pagination", pagination, PAGINATIONS)
         self.api = api
         self.bulk_threshold = bulk_threshold
@@ -139,6 +167,8 @@ class PlanningOperator(SalesforceOperator):
         for name in _PARSERS:
             if not arguments.is_template(getattr(self, name)):
                 self.argument(name)
+        if not arguments.is_template(output_format) and not arguments.is_template(compression):
+            self._require_installed()
         if self.mode == "full" and not arguments.is_template(since) and not arguments.is_template(until):
             self._refuse_window_of_full_run()
         if self.api == "bulk":
@@ -197,6 +227,7 @@ class PlanningOperator(SalesforceOperator):
         :param event: Start and end of the ``window``, None for a full run. What was planned is kept in it as ``plan``,
             ``segments`` and ``folder``.
         :param readers: How many threads will read at once, over all tasks.
+        :raises SchemaChangedError: The fields are others than in the export before, and must not be.
         :raises QuotaReachedError: The pages would take more calls than the org has left for them.
         :raises BulkJobError: The job failed, was aborted, or takes too long.
         """
@@ -218,32 +249,45 @@ class PlanningOperator(SalesforceOperator):
     def _start_export(
         self, context: Context, client: SalesforceClient, ends: Sequence[str] | None, *, readers: int
     ) -> tuple[Plan, Folder]:
-        from airflow_provider_salesforce_export.export.bulk_job import start_export
+        from airflow_provider_salesforce_export.export.bulk_job import start_job
         from airflow_provider_salesforce_export.export.destination import prepare
+        from airflow_provider_salesforce_export.export.drift import schema_change
+        from airflow_provider_salesforce_export.export.plan import make_plan
         from airflow_provider_salesforce_export.export.window import Window
 
         window = None
         if ends:
             start, end = map(datetime.fromisoformat, ends)
             window = Window(start, end, self.argument("lookback"))
-        folder = self._folder(context, window)
+        self._require_installed()
+        export, partition = self._place(context, window)
+        folder = export / partition
         self.log.info("Destination: %s", folder)
         prepare(folder)
         run = context["dag_run"]
         run_id = f"{run.dag_id} {run.run_id} {self.task_id}"
         description = client.describe(self.object_type.sobject) if window else None
         request = self._request(window, description)
-        plan = start_export(
-            client,
-            request,
-            folder,
-            bulk_timeout=self.argument("bulk_timeout"),
-            readers=readers,
-            run_id=run_id,
-            description=description,
-        )
+        planned = partial(make_plan, client, readers=readers, run_id=run_id, description=description)
+        plan = planned(request)
+        change = schema_change(plan.schema, export, partition)
+        if change:
+            self._report(change)
+        if plan.api == "bulk":
+            by_rest = partial(planned, replace(request, api="rest"))
+            plan = start_job(client, plan, folder, bulk_timeout=self.argument("bulk_timeout"), by_rest=by_rest)
         client.require_quota(plan.total_pages)
-        return plan, folder
+        return replace(plan, schema_change=change), folder
+
+    def _report(self, change: SchemaChange) -> None:
+        from airflow_provider_salesforce_export.export.drift import describe
+
+        if self.argument("on_schema_change") == "fail":
+            raise SchemaChangedError(
+                f"{describe(change)} Nothing was read. Where that is meant, run once with on_schema_change='warn': the "
+                "new manifest then is what the next run is compared with."
+            )
+        self.log.warning("%s", describe(change))
 
     def argument(self, name: str) -> Any:
         """
@@ -275,6 +319,9 @@ class PlanningOperator(SalesforceOperator):
                 "the run of the next interval should be there by now, backfill it."
             )
 
+    def _require_installed(self) -> None:
+        require_installed(self.argument("output_format"), self.argument("compression"))
+
     def _refuse_window_of_full_run(self) -> None:
         if self.argument("since") or self.argument("until"):
             raise ConfigurationError("since and until are for mode='incremental': a full run exports all records.")
@@ -303,12 +350,13 @@ class PlanningOperator(SalesforceOperator):
             )
         return Window(start, end)
 
-    def _folder(self, context: Context, window: Window | None) -> Folder:
-        from airflow_provider_salesforce_export.export.window import partition_name
+    def _place(self, context: Context, window: Window | None) -> tuple[Folder, str]:
+        """Return the folder of the export, and the path of the run's partition below it."""
+        from airflow_provider_salesforce_export.export.partitions import NAMES
 
         run = context["dag_run"]
-        partition = window.partition_name() if window else partition_name(run.logical_date or run.run_after)
-        return open_folder(self.destination, self.destination_conn_id) / self.object_type.name / partition
+        partition = NAMES[self.argument("partition_style")](window or run.logical_date or run.run_after)
+        return open_folder(self.destination, self.destination_conn_id) / self.object_type.name, partition
 
     def _request(self, window: Window | None, description: Description | None) -> Request:
         from airflow_provider_salesforce_export.export.cursor import choose_cursor_field
@@ -333,6 +381,9 @@ class PlanningOperator(SalesforceOperator):
             include_deleted=include_deleted,
             page_size=self.argument("page_size"),
             pagination=self.pagination,
+            output_format=self.argument("output_format"),
+            compression=self.argument("compression"),
+            flatten=self.argument("flatten"),
             window=effective,
             api=self.argument("api"),
             bulk_threshold=self.argument("bulk_threshold"),

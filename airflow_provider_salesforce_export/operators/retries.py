@@ -9,6 +9,7 @@ from airflow_provider_salesforce_export.exceptions import (
     KeyDecryptionError,
     QueryError,
     QuotaReachedError,
+    SchemaChangedError,
 )
 from airflow_provider_salesforce_export.operators.waiting import QUOTA_WAIT
 
@@ -19,7 +20,14 @@ except ImportError:  # before Airflow 3.3
 else:
     HAS_RETRY_POLICIES = True
 
-HOPELESS = (ConfigurationError, KeyDecryptionError, AuthenticationError, QueryError, ApiVersionError)
+HOPELESS = (
+    ConfigurationError,
+    KeyDecryptionError,
+    AuthenticationError,
+    QueryError,
+    ApiVersionError,
+    SchemaChangedError,
+)
 """What another try cannot mend; repeated wrong logins may even lock the user."""
 
 

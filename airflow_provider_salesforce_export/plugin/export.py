@@ -11,7 +11,7 @@ from anyio import CancelScope
 from fastapi.responses import StreamingResponse
 
 from airflow_provider_salesforce_export.exceptions import SalesforceExportError
-from airflow_provider_salesforce_export.export.formats import PageNumbers, json_page_chunks
+from airflow_provider_salesforce_export.export.formats.json_pages import PageNumbers, json_page_chunks
 from airflow_provider_salesforce_export.plugin.threads import in_thread
 from airflow_provider_salesforce_export.salesforce.record_ids import interpolate, sort_key
 from airflow_provider_salesforce_export.salesforce.soql import MAX_OFFSET, Query

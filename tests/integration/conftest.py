@@ -315,11 +315,13 @@ def ids_in(server, sobject="Contact", *, deleted=False):
         return [row[0] for row in connection.execute(f'SELECT Id FROM "{sobject}" {condition}')]
 
 
-def request_for(object_type=CONTACTS, *, page_size=2000, pagination="auto", include_deleted=False, window=None):
+def request_for(
+    object_type=CONTACTS, *, page_size=2000, pagination="auto", include_deleted=False, window=None, **files
+):
     query = Query(object_type.sobject, object_type.all_fields(include_deleted=include_deleted)).where(object_type.where)
     if window:
         query = query.where(window.condition(object_type.cursor_field))
-    return Request(object_type.name, query, include_deleted, page_size, pagination)
+    return Request(object_type.name, query, include_deleted, page_size, pagination, **files)
 
 
 def run_export(client, request, folder, *, threads=4, readers=4):

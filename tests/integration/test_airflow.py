@@ -264,7 +264,7 @@ def test_what_no_retry_can_mend_fails_at_once(start_org, connections, make_dag, 
     dag_run, tasks = run(dag)
 
     assert dag_run.state == "failed"
-    assert tasks["contacts.pages", 0].try_number == 1
+    assert tasks["contacts.count", -1].try_number == 1
 
 
 def test_the_test_button_says_what_is_wrong(start_org, connections):

@@ -4,12 +4,14 @@ import json
 import time
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
-from airflow_provider_salesforce_export.export.bulk_job import start_export, with_chunks
+from airflow_provider_salesforce_export.export.bulk_job import start_job, with_chunks
 from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.page import export_segments
+from airflow_provider_salesforce_export.export.plan import make_plan
 from airflow_provider_salesforce_export.object_types import CONTACTS, DEALS, NOTES, ObjectType
 from airflow_provider_salesforce_export.sandbox.objects import OBJECTS
 from tests.integration.conftest import Export, ids_in, request_for, run_export
@@ -59,7 +61,10 @@ def plan_of(client, folder, request=None, *, timeout=timedelta(hours=1), **words
     """Plan an export by Bulk, and wait for its job."""
     request = replace(request or request_for(), **({"api": "bulk"} | words))
     folder.mkdir(exist_ok=True)
-    plan = start_export(client, request, folder, bulk_timeout=timeout, readers=4, run_id="run")
+    plan = make_plan(client, request, readers=4, run_id="run")
+    if plan.api == "bulk":
+        by_rest = partial(make_plan, client, replace(request, api="rest"), readers=4, run_id="run")
+        plan = start_job(client, plan, folder, bulk_timeout=timeout, by_rest=by_rest)
     deadline = time.monotonic() + 60
     while plan.job and not client.bulk.job(plan.job.id).is_over:
         assert time.monotonic() < deadline

@@ -17,6 +17,7 @@ from airflow.utils.session import create_session
 from cryptography.fernet import Fernet
 
 from tests.integration.conftest import Export, answer_of_browser, ids_in
+from tests.readers import unpacked
 
 CALLBACK = "http://localhost:8765/callback"
 TOKEN = {"access_token": "00D!plain", "refresh_token": "5Aep", "instance_url": "https://acme.my.salesforce.com"}
@@ -255,6 +256,20 @@ def test_one_object_is_exported_without_a_dag(cli, server, tmp_path):
     assert export.holds_exactly(ids_in(server))
 
 
+def test_an_export_without_a_dag_has_the_files_that_were_asked_for(cli, server, tmp_path):
+    files = ["--format", "jsonl", "--compression", "gzip", "--flatten"]
+    place = ["--partition-style", "hive", "--on-schema-change", "fail"]
+
+    status, _, err = cli("export", "contacts", "--destination", tmp_path.as_uri(), *files, *place)
+
+    assert (status, err) == (0, "")
+    (manifest,) = tmp_path.glob("contacts/ds=*/snapshot=*/manifest.json")
+    (page,) = json.loads(manifest.read_bytes())["pages"]
+    exported = [json.loads(line) for line in unpacked(manifest.parent / page["file"]).splitlines()]
+    assert {record["Id"] for record in exported} == set(ids_in(server))
+    assert "Account.Name" in exported[0]
+
+
 def test_a_query_with_the_recycle_bin_is_exported_without_a_dag(cli, server, tmp_path):
     soql = "SELECT Name FROM Contact WHERE Id != null"
 
@@ -276,6 +291,8 @@ def test_a_query_with_the_recycle_bin_is_exported_without_a_dag(cli, server, tmp
         (("leads",), "Unknown object type 'leads'"),
         (("contacts", "--page-size", "2001"), "page_size must be a whole number from 1 to 2000"),
         (("contacts", "--concurrency", "many"), "concurrency must be a whole number"),
+        (("contacts", "--format", "xml"), "output_format must be one of json, jsonl, csv, parquet, not 'xml'"),
+        (("x", "--soql", "SELECT Nmae FROM Contact"), "Contact has no field Nmae, or the user may not see it"),
         (("x", "--soql", "SELECT Id FROM Contact LIMIT 5"), "LIMIT in the query"),
         (("contacts", "--destination-conn-id", "lake"), "There is no Airflow connection 'lake'"),
     ],
@@ -291,7 +308,7 @@ def test_what_cannot_be_exported_is_named(cli, server, tmp_path, arguments, mess
 def test_an_org_short_of_calls_is_left_alone(cli, start_org, connections, tmp_path):
     server = start_org(contacts=10, api_quota=10)
     connections(server)
-    server.org.api_calls = 9
+    server.org.api_calls = 8
 
     status, _, err = cli("export", "contacts", "--destination", tmp_path.as_uri())
 

@@ -5,6 +5,7 @@ from airflow.sdk import DAG
 
 from airflow_provider_salesforce_export import ObjectType, SalesforceExportOperator, SalesforceExportTaskGroup
 from airflow_provider_salesforce_export.exceptions import ConfigurationError
+from airflow_provider_salesforce_export.export.formats import choices
 
 
 def operator(**arguments):
@@ -43,6 +44,12 @@ def test_other_page_sizes_are_accepted(page_size):
         ({"api_quota_limit": 0}, "api_quota_limit must be a number above 0 and up to 1, not 0"),
         ({"api_quota_limit": "80%"}, "api_quota_limit must be a number above 0 and up to 1, not '80%'"),
         ({"api_quota_limit": 80}, "api_quota_limit must be"),
+        ({"output_format": "xml"}, "output_format must be one of json, jsonl, csv, parquet, not 'xml'"),
+        ({"output_format": None}, "output_format must be one of"),
+        ({"compression": "lz4"}, "compression must be one of gzip, zstd, not 'lz4'"),
+        ({"flatten": "perhaps"}, "flatten must be True or False"),
+        ({"partition_style": "daily"}, "partition_style must be one of plain, hive"),
+        ({"on_schema_change": "ignore"}, "on_schema_change must be one of warn, fail"),
         ({"concurrency": 0}, "concurrency must be a whole number of 1 or more"),
         ({"object_type": "leads"}, "Unknown object type 'leads'. Known: contacts, deals, notes"),
     ],
@@ -69,6 +76,23 @@ def test_a_duration_is_a_timedelta_or_seconds(value, seconds):
 @pytest.mark.parametrize(("value", "share"), [(1, 1.0), ("0.25", 0.25), (0.8, 0.8)])
 def test_a_share_is_a_number_up_to_1(value, share):
     assert operator(api_quota_limit=value).argument("api_quota_limit") == share
+
+
+@pytest.mark.parametrize("compression", [None, "", "None"])
+def test_no_compression_may_be_said_in_the_words_of_a_template(compression):
+    assert operator(compression=compression).argument("compression") is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [({"output_format": "parquet"}, "parquet"), ({"compression": "zstd"}, "zstd")],
+)
+def test_a_format_that_is_not_installed_is_refused_when_the_dag_is_parsed(monkeypatch, arguments, extra):
+    monkeypatch.setattr(choices, "find_spec", lambda package: None)
+
+    with pytest.raises(ConfigurationError, match=rf"pip install 'airflow-provider-salesforce-export\[{extra}\]'"):
+        operator(**arguments)
+    operator(output_format="{{ params.output_format }}", compression="zstd")  # known when the task runs
 
 
 def test_the_task_group_refuses_the_same():

@@ -44,7 +44,7 @@ def test_an_incremental_run_of_a_dag_has_a_day_to_read(bag, name):
 def test_the_trigger_form_has_typed_and_explained_fields(bag, name):
     params = bag.dags[f"salesforce_{name}"].params
 
-    assert sorted(params) == ["destination", "include_deleted", "mode", "page_size"]
+    assert sorted(params) == ["compression", "destination", "include_deleted", "mode", "output_format", "page_size"]
     for param in params:
         assert params.get_param(param).description
         assert {"type", "enum"} & params.get_param(param).schema.keys()

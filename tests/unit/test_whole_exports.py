@@ -1,6 +1,5 @@
 """Whatever happens to the org between any two requests, every row that exists throughout is exported exactly once."""
 
-import json
 import logging
 import tempfile
 from collections import Counter
@@ -12,11 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_salesforce_export.export.formats.choices import FORMATS
 from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.page import export_segments
 from airflow_provider_salesforce_export.export.plan import Request, make_plan
 from airflow_provider_salesforce_export.export.ranges import find_ranges, survey
 from airflow_provider_salesforce_export.salesforce.soql import Query
+from tests.readers import rows
 from tests.unit.memory_org import MemoryOrg, contact_id
 
 SPACE = 120
@@ -74,8 +75,8 @@ def export_interrupted(org, plan, folder, data):
     return export_segments(org, plan, folder, threads=1, attempt=2, done=list(done))
 
 
-def request(page_size, pagination="auto"):
-    return Request("contacts", Query("Contact", ("Id",)), False, page_size, pagination)
+def request(page_size, pagination="auto", output_format="json"):
+    return Request("contacts", Query("Contact", ("Id",)), False, page_size, pagination, output_format)
 
 
 @settings(max_examples=400, deadline=None)
@@ -84,19 +85,20 @@ def request(page_size, pagination="auto"):
     script=st.lists(changes, max_size=40),
     page_size=st.integers(1, 40),
     pagination=st.sampled_from(["offset", "range"]),
+    output_format=st.sampled_from(FORMATS),
     readers=st.integers(1, 6),
     batch=st.integers(1, 45),
     data=st.data(),
 )
 def test_every_row_that_exists_throughout_is_there_exactly_once(
-    existing, script, page_size, pagination, readers, batch, data
+    existing, script, page_size, pagination, output_format, readers, batch, data
 ):
     history = History(script)
     org = MemoryOrg(map(contact_id, existing), before_request=history, first_batch_size=batch)
     history.begin(org)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        plan = make_plan(org, request(page_size, pagination), readers=readers, run_id="run")
+        plan = make_plan(org, request(page_size, pagination, output_format), readers=readers, run_id="run")
         pages = []
         for segment in data.draw(st.permutations(plan.segments)):
             if data.draw(st.booleans(), label="the task dies once"):
@@ -111,13 +113,13 @@ def test_every_row_that_exists_throughout_is_there_exactly_once(
 
         manifest = publish(org, folder, plan, pages, api_calls=0, attempt=2)
 
-        contents = {page["file"]: json.loads((folder / page["file"]).read_bytes()) for page in manifest["pages"]}
+        contents = {page["file"]: rows(folder / page["file"], ["Id"]) for page in manifest["pages"]}
         files = {path.name for path in folder.iterdir()}
-    exported = Counter(record["Id"] for content in contents.values() for record in content["data"])
+    exported = Counter(record["Id"] for content in contents.values() for record in content)
     assert history.always <= exported.keys() <= history.ever
     assert set(exported.values()) <= {1}
     assert manifest["rows"] == exported.total() == plan.total + manifest["drift"]
-    assert [page["rows"] for page in manifest["pages"]] == [len(content["data"]) for content in contents.values()]
+    assert [page["rows"] for page in manifest["pages"]] == [len(content) for content in contents.values()]
     assert all(page["rows"] <= page_size for page in manifest["pages"])
     assert len({(page["page"], page["part"]) for page in manifest["pages"]}) == len(manifest["pages"])
     assert manifest["count_after"] == len(org.ids)

@@ -7,7 +7,8 @@ from airflow.timetables.base import TimeRestriction
 from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError
-from airflow_provider_salesforce_export.export.window import Window, partition_name
+from airflow_provider_salesforce_export.export.partitions import hive, plain
+from airflow_provider_salesforce_export.export.window import Window
 
 DAY = datetime(2026, 11, 20, tzinfo=timezone.utc)
 
@@ -21,11 +22,12 @@ def test_the_window_is_half_open():
 
 
 def test_a_lookback_reads_more_and_fills_the_same_partition():
-    plain = Window(DAY, DAY + timedelta(days=1))
+    without = Window(DAY, DAY + timedelta(days=1))
     window = Window(DAY, DAY + timedelta(days=1), timedelta(minutes=10))
 
     assert window.as_text() == ("2026-11-19T23:50:00.000Z", "2026-11-21T00:00:00.000Z")
-    assert window.partition_name() == plain.partition_name()
+    assert plain(window) == plain(without)
+    assert hive(window) == hive(without)
 
 
 @pytest.mark.parametrize(
@@ -50,8 +52,9 @@ def test_the_windows_of_consecutive_intervals_meet(cron, zone, first, count):
         ).data_interval
         windows.append(Window(interval.start, interval.end))
 
-    assert len({window.partition_name() for window in windows}) == count
-    assert [window.partition_name() for window in windows] == sorted(window.partition_name() for window in windows)
+    for name in (plain, hive):
+        assert len({name(window) for window in windows}) == count
+        assert [name(window) for window in windows] == sorted(name(window) for window in windows)
     assert all(before.as_text()[1] == after.as_text()[0] for before, after in pairwise(windows))
 
 
@@ -59,15 +62,3 @@ def test_the_windows_of_consecutive_intervals_meet(cron, zone, first, count):
 def test_an_empty_window_is_refused_with_the_line_to_write(end):
     with pytest.raises(ConfigurationError, match="CronDataIntervalTimetable"):
         Window(DAY, end)
-
-
-@pytest.mark.parametrize(
-    ("moment", "name"),
-    [
-        (DAY, "2026-11-20T000000Z"),
-        (datetime(2026, 11, 20, 1, 0, tzinfo=timezone(timedelta(hours=2))), "2026-11-19T230000Z"),
-        (DAY + timedelta(microseconds=7), "2026-11-20T000000.000007Z"),
-    ],
-)
-def test_a_partition_is_named_in_utc(moment, name):
-    assert partition_name(moment) == name

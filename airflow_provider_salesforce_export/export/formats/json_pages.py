@@ -1,4 +1,4 @@
-"""How a page looks as bytes."""
+"""JSON pages: records in the envelope of the service that this package replaces."""
 
 from __future__ import annotations
 
@@ -30,16 +30,6 @@ class PageNumbers:
     offset: int | None
 
 
-def json_page(records: list[Any], numbers: PageNumbers) -> bytes:
-    """
-    Return a page as JSON: the records in the envelope of the service that this package replaces.
-
-    :param records: The records, as structs.
-    :param numbers: What the pagination says.
-    """
-    return b"".join(json_page_chunks([records], numbers))
-
-
 def json_page_chunks(batches: Iterable[list[Any]], numbers: PageNumbers) -> Iterator[bytes]:
     """
     Yield a page as JSON, a batch of records at a time; it is no JSON before the last chunk.
@@ -67,13 +57,33 @@ def _pagination(numbers: PageNumbers) -> dict[str, int | None]:
     }
 
 
-def read_json_page(content: bytes, record_type: type[Any]) -> list[Any]:
+class JsonPages:
     """
-    Return the records of a page.
+    Pages as JSON.
 
-    :param content: What :func:`json_page` returned.
     :param record_type: The struct that holds a record.
     """
-    page = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
-    records: list[Any] = msgspec.json.decode(page["data"], type=list[record_type])  # type: ignore[valid-type]
-    return records
+
+    extension = ".json"
+
+    def __init__(self, record_type: type[Any]) -> None:
+        self._decoder = msgspec.json.Decoder(list[record_type])  # type: ignore[valid-type]
+
+    def encode(self, records: list[Any], numbers: PageNumbers) -> bytes:
+        """
+        Return a page as bytes.
+
+        :param records: The records, as structs.
+        :param numbers: What the pagination says.
+        """
+        return b"".join(json_page_chunks([records], numbers))
+
+    def decode(self, content: bytes) -> list[Any]:
+        """
+        Return the records of a page.
+
+        :param content: What :meth:`encode` returned.
+        """
+        page = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+        records: list[Any] = self._decoder.decode(page["data"])
+        return records

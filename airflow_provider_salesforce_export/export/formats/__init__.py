@@ -1,0 +1,1 @@
+"""How a page looks as bytes: one module for each format."""
