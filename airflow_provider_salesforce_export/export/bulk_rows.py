@@ -10,6 +10,7 @@ for the Id of each record that a relation leads to.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -24,24 +25,24 @@ if TYPE_CHECKING:
 Cells = Sequence[str]
 
 
-def _texts(cells: Cells) -> list[Any]:
-    return [cell or None for cell in cells]
+def _texts(cells: Cells) -> Sequence[Any]:
+    return [cell or None for cell in cells] if "" in cells else cells
 
 
-def _whole_numbers(cells: Cells) -> list[Any]:
+def _whole_numbers(cells: Cells) -> Sequence[Any]:
     return [int(cell) if cell else None for cell in cells]
 
 
-def _numbers(cells: Cells) -> list[Any]:
+def _numbers(cells: Cells) -> Sequence[Any]:
     return [float(cell) if cell else None for cell in cells]
 
 
-def _flags(cells: Cells) -> list[Any]:
+def _flags(cells: Cells) -> Sequence[Any]:
     values = {"true": True, "false": False, "": None}
     return [values[cell] for cell in cells]
 
 
-def _datetimes(cells: Cells) -> list[Any]:
+def _datetimes(cells: Cells) -> Sequence[Any]:
     """REST writes UTC as ``+0000`` where Bulk writes ``Z``."""
     return [cell.replace("Z", "+0000") if cell else None for cell in cells]
 
@@ -50,7 +51,7 @@ _TEXTS = (
     "id reference string textarea picklist multipicklist combobox email phone url encryptedstring date time "
     "datacategorygroupreference"
 )
-_CONVERTERS: dict[str, Callable[[Cells], list[Any]]] = dict.fromkeys(_TEXTS.split(), _texts) | {
+_CONVERTERS: dict[str, Callable[[Cells], Sequence[Any]]] = dict.fromkeys(_TEXTS.split(), _texts) | {
     "int": _whole_numbers,
     "long": _whole_numbers,
     "double": _numbers,
@@ -83,6 +84,27 @@ def bulk_fields(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*paths, *(f"{relation}.Id" for relation in relations)]))
 
 
+@dataclass(frozen=True)
+class _Node:
+    """
+    A struct, and for the path of each of its fields what that holds where it is a relation.
+
+    :param kind: The struct.
+    :param fields: By path.
+    """
+
+    kind: Any
+    fields: dict[str, _Node | None]
+
+    @classmethod
+    def of(cls, kind: Any, prefix: str = "") -> _Node:
+        fields: dict[str, _Node | None] = {}
+        for field in msgspec.structs.fields(kind):
+            path, related = f"{prefix}{field.name}", get_args(field.type)
+            fields[path] = cls.of(related[0], f"{path}.") if related else None
+        return cls(kind, fields)
+
+
 class RowReader:
     """
     Makes records of the rows of a job. Threads may share it.
@@ -93,8 +115,8 @@ class RowReader:
 
     def __init__(self, sobject: str, schema: Schema) -> None:
         self.fields = bulk_fields(schema.paths)
-        self._record_type = record_type(sobject, schema.paths)
         self._types = {column.path: column.type for column in schema.columns}
+        self._root = _Node.of(record_type(sobject, schema.paths))
 
     def records(self, rows: Sequence[Sequence[str]]) -> list[Any]:
         """
@@ -106,21 +128,19 @@ class RowReader:
         if not rows:
             return []
         cells = dict(zip(self.fields, zip(*rows, strict=True), strict=True))
-        return self._structs(self._record_type, "", cells)
+        return self._structs(self._root, cells)
 
-    def _structs(self, kind: Any, prefix: str, cells: Mapping[str, Cells]) -> list[Any]:
-        columns = []
-        for field in msgspec.structs.fields(kind):
-            path, related = f"{prefix}{field.name}", get_args(field.type)
+    def _structs(self, node: _Node, cells: Mapping[str, Cells]) -> list[Any]:
+        columns = list[Sequence[Any]]()
+        for path, related in node.fields.items():
             if related:
-                structs = self._structs(related[0], f"{path}.", cells)
-                pairs = zip(cells[f"{path}.Id"], structs, strict=True)
+                pairs = zip(cells[f"{path}.Id"], self._structs(related, cells), strict=True)
                 columns.append([struct if record_id else None for record_id, struct in pairs])
             else:
                 columns.append(self._values(path, cells[path]))
-        return list(map(kind, *columns))
+        return list(map(node.kind, *columns))
 
-    def _values(self, path: str, cells: Cells) -> list[Any]:
+    def _values(self, path: str, cells: Cells) -> Sequence[Any]:
         convert = _converter(self._types[path])
         try:
             if convert:
@@ -130,5 +150,5 @@ class RowReader:
         raise incomplete(f"has a value in the column {path} that is no {self._types[path]}")
 
 
-def _converter(field_type: str | None) -> Callable[[Cells], list[Any]] | None:
+def _converter(field_type: str | None) -> Callable[[Cells], Sequence[Any]] | None:
     return _CONVERTERS.get((field_type or "").lower())

@@ -14,7 +14,8 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain
+from operator import lt
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.export import destination
@@ -255,10 +256,8 @@ def page_result(page: Page, content: bytes, name: str) -> PageResult:
 def _check_order(page: Page) -> None:
     """Rising Ids inside the page's interval: together with intervals that meet, no Id can be there twice."""
     ids = [sort_key(record.Id) for record in page.records]
-    bounds = [sort_key(page.after)] if page.after else []
-    if not all(before < after for before, after in pairwise([*bounds, *ids])) or (
-        ids and page.until and ids[-1] > sort_key(page.until)
-    ):
+    bounded = [*([sort_key(page.after)] if page.after else []), *ids]
+    if not all(map(lt, bounded, bounded[1:])) or (ids and page.until and ids[-1] > sort_key(page.until)):
         raise incomplete(f"for page {page.number} is not in the order of its Ids, or has others than were asked for")
 
 
