@@ -108,7 +108,7 @@ def resolve_schema(
     columns: dict[str, Column] = {}
     for name in fields:
         found = resolver.all_columns() if name == ALL_FIELDS else resolver.columns(name)
-        columns |= {column.path.lower(): column for column in found if column.path.lower() not in columns}
+        columns |= {column.path.lower(): column for column in found}
     if resolver.unknown:
         raise ConfigurationError(
             f"{sobject} has no field {', '.join(resolver.unknown)}, or the user may not see it: correct the fields of "

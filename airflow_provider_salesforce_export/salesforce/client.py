@@ -112,8 +112,10 @@ class SalesforceClient:
             del batch  # or its bytes, and then its records, would be there until the next batch is
             yield records
             del records
-            if following is None:
+            if following is None or received > announced:
                 break
+            if not following.startswith("/"):
+                raise incomplete("names no path of this org for what follows")
             batch = self._query_batch(following)
         if received != announced:
             raise incomplete(

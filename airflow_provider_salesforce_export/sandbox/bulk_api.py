@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import orjson
+import msgspec
 
 from airflow_provider_salesforce_export.sandbox.bulk_soql import translate_bulk
 from airflow_provider_salesforce_export.sandbox.errors import SalesforceError
@@ -232,8 +232,8 @@ def _require(version: str, first: float) -> None:
 
 def _posted(body: bytes) -> dict[str, Any]:
     try:
-        posted = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        posted = msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
         raise SalesforceError(400, "JSON_PARSER_ERROR", str(error)) from None
     if not isinstance(posted, dict):
         raise SalesforceError(400, "JSON_PARSER_ERROR", "An object was expected")

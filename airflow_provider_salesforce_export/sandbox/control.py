@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import orjson
+import msgspec
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -114,8 +114,8 @@ class Control:
 async def _posted(request: Request) -> dict[str, Any]:
     body = await request.body()
     try:
-        posted = orjson.loads(body) if body else {}
-    except orjson.JSONDecodeError:
+        posted = msgspec.json.decode(body) if body else {}
+    except msgspec.DecodeError:
         return {}
     return posted if isinstance(posted, dict) else {}
 

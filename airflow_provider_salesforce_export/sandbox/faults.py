@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
+import msgspec
 
 _CODES = {
     401: ("INVALID_SESSION_ID", "Session expired or invalid"),
@@ -57,9 +57,9 @@ class Fault:
             body = self.body.encode() if isinstance(self.body, str) else self.body
             return body, "text/html; charset=utf-8" if body.lstrip()[:1] == b"<" else "application/json"
         if self.body is not None:
-            return orjson.dumps(self.body), "application/json"
+            return msgspec.json.encode(self.body), "application/json"
         code, message = _CODES.get(self.status, ("UNKNOWN_EXCEPTION", f"Fault {self.status}"))
-        return orjson.dumps([{"message": message, "errorCode": code}]), "application/json"
+        return msgspec.json.encode([{"message": message, "errorCode": code}]), "application/json"
 
 
 class Faults:

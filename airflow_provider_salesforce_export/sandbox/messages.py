@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import orjson
+import msgspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -55,4 +55,4 @@ class Reply:
         :param status: HTTP status.
         :param headers: Headers.
         """
-        return cls(status, orjson.dumps(value), headers or {})
+        return cls(status, msgspec.json.encode(value), headers or {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
-import orjson
+import msgspec
 
 from airflow_provider_salesforce_export.sandbox.errors import SalesforceError
 from airflow_provider_salesforce_export.sandbox.filters import date_text, datetime_text
@@ -150,8 +150,8 @@ def _needs_value(sobject: SObject, field: str) -> bool:
 def _values(sobject: SObject, body: bytes) -> dict[str, Any]:
     """Return the values of a posted record by the fields' own names, or refuse them."""
     try:
-        posted = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        posted = msgspec.json.decode(body)
+    except msgspec.DecodeError as error:
         raise SalesforceError(400, "JSON_PARSER_ERROR", str(error)) from None
     if not isinstance(posted, dict):
         raise SalesforceError(400, "JSON_PARSER_ERROR", "An object was expected")

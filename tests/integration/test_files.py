@@ -76,6 +76,7 @@ def test_every_format_holds_equal_rows(start_org, client_of, tmp_path):
     assert manifest["fields"][:3] == ["Id", "Name", "Amount"]
     assert {bool(row["Account.Owner.Alias"]) for row in expected} == {True, False}
     assert all(other == expected for _, other in others)
+    assert all(column["type"] for column in exports["parquet None False"][0]["columns"])  # those of relations too
 
 
 @pytest.mark.parametrize(
@@ -219,3 +220,6 @@ def test_changed_fields_are_reported_or_refused(start_org, connections, make_dag
     assert export(1) == ("success", None, 4)  # its own day has them all
     state, change, _ = export(4, "warn")
     assert (state, change["added"]) == ("success", ["Phone"])
+
+    server.org.schema = Schema(OBJECTS, ("Contact.Email",))
+    assert export(-1) == ("success", None, 6)  # no day is before it

@@ -146,5 +146,5 @@ def test_a_store_that_is_away_is_one_clear_error(start_org, connections, make_da
 
     assert dag_run.state == "failed"
     assert re.search(
-        r"DestinationError: s3://lake_away@lake/crm.* cannot be written: Could not connect", capfd.readouterr().out
+        r"DestinationError: s3://lake_away@lake/crm.* cannot be read: Could not connect", capfd.readouterr().out
     )

@@ -206,7 +206,7 @@ def disconnect(tab, connection):
     connection.get_by_role("button", name="Disconnect").click()
     tab.get_by_role("alertdialog").get_by_role("button", name="Disconnect").click()
     expect(connection.get_by_text("Disconnected: the key is deleted.")).to_be_visible()
-    expect(connection.get_by_text("Not connected", exact=True)).to_be_visible()
+    expect(connection.get_by_text("Needs login", exact=True)).to_be_visible()
 
 
 def test_the_result_of_a_login_is_shown_once(browser_tab):

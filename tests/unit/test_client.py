@@ -106,6 +106,25 @@ def test_a_reply_that_is_not_that_of_a_query_is_asked_for_again(client, http):
     assert client.count("SELECT COUNT() FROM Contact") == 7
 
 
+def test_batches_without_an_end_are_an_error(client, http):
+    batch = {"totalSize": 3, "done": False, "records": records("1", "2"), "nextRecordsUrl": "/more"}
+    http.get(QUERY, json=batch)
+    http.get(f"{ORG}/more", json=batch)
+
+    with pytest.raises(exceptions.IncompleteResponseError, match="holds 4 records where it announced 3"):
+        list(client.query("SELECT Id FROM Contact"))
+
+
+@pytest.mark.parametrize("elsewhere", ["https://evil.example/", "@evil.example/", ".evil.example/"])
+def test_the_token_goes_nowhere_else_for_a_batch(client, http, elsewhere):
+    http.get(QUERY, json={"totalSize": 3, "done": False, "records": records("1"), "nextRecordsUrl": elsewhere})
+
+    with pytest.raises(exceptions.IncompleteResponseError, match="names no path of this org"):
+        list(client.query("SELECT Id FROM Contact"))
+
+    assert len(http.calls) == 1
+
+
 def test_a_401_renews_the_token_and_repeats_the_request(client, tokens, http):
     http.get(QUERY, status=401, json=EXPIRED)
     http.get(QUERY, json={"totalSize": 1, "done": True, "records": []})

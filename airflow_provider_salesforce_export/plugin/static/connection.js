@@ -13,7 +13,7 @@ const {
 const STATES = {
   connected: { label: "Connected", color: "success" },
   needs_login: { label: "Needs login", color: "warning" },
-  never: { label: "Not connected", color: "gray" },
+  never: { label: "Needs login", color: "gray" }, // nobody has logged in yet, or the key was deleted
   error: { label: "Error", color: "error" },
 };
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import orjson
+import msgspec
 import pytest
 
 from airflow_provider_salesforce_export.sandbox.errors import SalesforceError
@@ -22,7 +22,7 @@ def query(org: SandboxOrg, soql: str, *, include_deleted: bool = False) -> Any:
         records = found[0]
         if statement.page is not None:
             records = connection.execute(statement.page, (f"[{found[0] or ''}]",)).fetchone()[0]
-    return orjson.loads(f"[{records or ''}]")
+    return msgspec.json.decode(f"[{records or ''}]")
 
 
 def names(org: SandboxOrg, where: str) -> set[str]:
