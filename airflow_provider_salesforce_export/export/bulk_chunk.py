@@ -10,14 +10,17 @@ file is lost, its chunk is read again.
 from __future__ import annotations
 
 import logging
+from array import array
 from collections.abc import Iterator, Sequence
-from itertools import chain, islice
-from operator import attrgetter
+from itertools import accumulate, chain, islice
+from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.exceptions import InconsistentPagesError
+from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.bulk_job import with_chunks
 from airflow_provider_salesforce_export.export.bulk_rows import RowReader
+from airflow_provider_salesforce_export.export.formats.page_format import PageFormat
 from airflow_provider_salesforce_export.export.page import Page, PageResult, position, write_pages
 from airflow_provider_salesforce_export.salesforce.bulk import ResultPage
 
@@ -32,6 +35,7 @@ log = logging.getLogger(__name__)
 
 _BATCH = 500
 """Rows that become records together: enough to be fast, and few enough not to be in memory twice."""
+_PARTITIONS = 64
 _CHARACTERS_PER_FILE = 20_000_000
 """Rows may be large."""
 
@@ -106,4 +110,33 @@ def complete_chunks(
             f"The files hold {rows} rows, and the Bulk job {plan.job.id} found {plan.job.records} records. Nothing was "
             "published; clear the task that counts, so that all is read anew."
         )
+    _refuse_doubles(plan, folder, whole)
     return sorted(whole, key=position), repairs
+
+
+def _refuse_doubles(plan: Plan, folder: Folder, pages: Sequence[PageResult]) -> None:
+    """
+    Make sure that no Id is in two files; within one, they rise.
+
+    Only files are read whose Ids lie between those of another. Hashes of these are compared, some at a time: eight
+    bytes a row, and one false alarm in hundreds of thousands of exports of ten million rows.
+    """
+    hashes = [array("q") for _ in range(_PARTITIONS)]
+    for page in _overlapping(pages):
+        for record in PageFormat(plan).decode(destination.read(folder / page["file"])):
+            value = hash(record.Id)
+            hashes[value % _PARTITIONS].append(value)
+    if any(len(set(part)) < len(part) for part in hashes):
+        raise InconsistentPagesError(
+            "Two chunks of the Bulk job hold the same record. Nothing was published; clear the task that counts, so "
+            "that all is read anew."
+        )
+
+
+def _overlapping(pages: Sequence[PageResult]) -> Iterator[PageResult]:
+    spans = sorted((page for page in pages if page["file"]), key=itemgetter("first_id"))
+    reached = list(accumulate((page["last_id"] for page in spans), max))
+    for index, page in enumerate(spans):
+        begins_inside = index > 0 and page["first_id"] <= reached[index - 1]
+        if begins_inside or (index + 1 < len(spans) and spans[index + 1]["first_id"] <= reached[index]):
+            yield page
