@@ -7,13 +7,16 @@ INSTALLED := .venv/.installed
 CODE := airflow_provider_salesforce_export benchmarks dags tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo ui test bench lint format constraints clean
+.PHONY: help demo demo-celery ui test bench lint format constraints clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(INSTALLED) ## Export contacts, deals and notes from a local Salesforce org, with Airflow and a real MongoDB
 	@$(BIN)/python -m airflow_provider_salesforce_export.demo
+
+demo-celery: $(INSTALLED) ## Export to S3 with two Celery workers, of which one is killed in the middle (three minutes)
+	@$(BIN)/python -m airflow_provider_salesforce_export.demo.many_workers
 
 ui: $(INSTALLED) ## Start Airflow with its UI, connected to the same org (Ctrl-C stops it)
 	@$(BIN)/python -m airflow_provider_salesforce_export.demo.ui
@@ -53,5 +56,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 	    $(BIN)/python -m pip install --quiet --constraint constraints.txt uv; \
 	fi
 	@$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --constraint constraints.txt \
-	    --build-constraint constraints.txt --editable '.[s3,parquet,zstd,sandbox]' --group dev
+	    --build-constraint constraints.txt --editable '.[azure,gcs,s3,parquet,zstd,sandbox]' --group dev
 	@touch $@

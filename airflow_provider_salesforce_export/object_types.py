@@ -152,5 +152,5 @@ def resolve_object_type(object_type: str | ObjectType) -> ObjectType:
     except KeyError:
         raise UnknownObjectTypeError(
             f"Unknown object type {object_type!r}. Known: {', '.join(CATALOGUE)}. "
-            "Any other sObject: pass ObjectType(name, sobject, fields)."
+            "Any other sObject: pass ObjectType(name, sobject, fields), on the command line --soql."
         ) from None

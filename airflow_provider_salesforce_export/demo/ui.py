@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import socket
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     import subprocess
 
 LOG = FOLDER / "ui.log"
+SHELL_SETTINGS = FOLDER / "ui.env"
 AIRFLOW_PORT = 8080
 _START_TIMEOUT = 600.0  # seconds; a busy machine has taken more than 180
 
@@ -59,6 +63,7 @@ def _serve(log: IO[str]) -> None:
         environment = around.environment | server_settings(port)
         console.print("[bold]Preparing Airflow's database ...[/]")
         _prepare(around, environment, log)
+        _write_shell_settings(environment)
         console.print("[bold]Starting Airflow (about 15 seconds) ...[/]")
         with running_server(environment, port, log) as process:
             _greet(around, port)
@@ -74,6 +79,8 @@ def _greet(around: Surroundings, port: int) -> None:
     console.print(f"  Salesforce   {around.org.url}")
     console.print(f"  Pages        {around.pages}")
     console.print(f"  Log          {LOG}")
+    console.print("  DAGs         dags/; one of your own is loaded within a minute")
+    console.print(f"  Commands     . {SHELL_SETTINGS}    in another terminal; then: airflow salesforce-export keys")
     console.print("\nThe DAGs that export have begun their first scheduled runs.", end=" ")
     console.print("Trigger salesforce_contacts, salesforce_deals or salesforce_notes. Ctrl-C stops everything.")
 
@@ -108,8 +115,13 @@ def server_settings(port: int) -> dict[str, str]:
         "AIRFLOW__CORE__PARALLELISM": "4",  # more, and SQLite is locked
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
         "AIRFLOW__LOGGING__JSON_LOGS": "False",
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
+        # The scheduler is ready before the API server is; the first tasks would not wait for it on a busy machine.
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "10",
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "10",
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "60",
         "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
     }
 
@@ -121,6 +133,14 @@ def _prepare(around: Surroundings, environment: dict[str, str], log: IO[str]) ->
     connections.write_text(json.dumps(around.connections))
     prepare_database(environment, log)
     run_airflow("connections", "import", "--overwrite", str(connections), environment=environment, log=log)
+
+
+def _write_shell_settings(environment: dict[str, str]) -> None:
+    """Let a shell run Airflow's commands against this Airflow, with the DAGs and settings that its server has."""
+    ours = {name: value for name, value in environment.items() if os.environ.get(name) != value}
+    lines = [f"export {name}={shlex.quote(value)}\n" for name, value in ours.items() if name != "PATH"]
+    scripts = shlex.quote(sysconfig.get_path("scripts"))
+    SHELL_SETTINGS.write_text("".join([*lines, f'export PATH={scripts}:"$PATH"\n']), encoding="utf-8")
 
 
 def _wait_until_healthy(process: subprocess.Popen[str], port: int) -> None:

@@ -11,6 +11,16 @@ from typing import Any
 
 from airflow_provider_salesforce_export.exceptions import DestinationError
 
+_ERRORS_OF_STORES = (
+    ("botocore.exceptions", "BotoCoreError"),
+    ("botocore.exceptions", "ClientError"),
+    ("gcsfs.retry", "HttpError"),
+    ("google.auth.exceptions", "GoogleAuthError"),
+    ("azure.core.exceptions", "AzureError"),
+    ("aiohttp", "ClientError"),
+)
+_MODIFIED = ("LastModified", "mtime", "last_modified")  # S3, Google, Azure
+
 Folder = Any
 """A ``pathlib.Path``, or Airflow's ``ObjectStoragePath``, which has the same methods but no common base class."""
 
@@ -65,7 +75,9 @@ def writing(path: Folder, content: bytes, *, unfinished: str | None = None) -> I
     with _destination_errors(path, "written"):
         if not _is_local(path):
             yield
-            path.write_bytes(content)  # A put to an object store is whole.
+            # In one put, or in parts that only the last step makes a file, and that an error drops. An open file of
+            # fsspec promises less: leaving its block flushes and closes it, also after an error.
+            path.fs.pipe_file(path.path, content)
             return
         # A write to a local file can be seen, or die, half-way; a rename cannot.
         temporary = path.with_name(unfinished or f".{path.name}.tmp")
@@ -85,8 +97,7 @@ def read(path: Folder) -> bytes:
     :raises DestinationError: It is not there, or cannot be read.
     """
     with _destination_errors(path, "read"):
-        content: bytes = path.read_bytes()
-        return content
+        return _content(path)
 
 
 def read_if_there(path: Folder) -> bytes | None:
@@ -97,9 +108,14 @@ def read_if_there(path: Folder) -> bytes | None:
     :raises DestinationError: It cannot be read.
     """
     with _destination_errors(path, "read"), suppress(FileNotFoundError):
-        content: bytes = path.read_bytes()
-        return content
+        return _content(path)
     return None
+
+
+def _content(path: Folder) -> bytes:
+    # An open file of an object store looks into a listing first, which may be older than the file.
+    content: bytes = path.read_bytes() if _is_local(path) else path.fs.cat_file(path.path)
+    return content
 
 
 def names(folder: Folder) -> list[str]:
@@ -121,12 +137,27 @@ def files(folder: Folder) -> dict[str, File]:
     :param folder: The folder.
     :raises DestinationError: It cannot be read.
     """
-    found = {}
     with _listing(folder):
-        for path in folder.iterdir():
-            with suppress(FileNotFoundError):  # deleted by another worker since
-                status = path.stat()
-                found[path.name] = File(status.st_size, status.st_mtime)
+        return _local_files(folder) if _is_local(folder) else _files_in_store(folder)
+    return {}
+
+
+def _local_files(folder: Folder) -> dict[str, File]:
+    found = {}
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):  # deleted by another worker since
+            status = path.stat()
+            found[path.name] = File(status.st_size, status.st_mtime)
+    return found
+
+
+def _files_in_store(folder: Folder) -> dict[str, File]:
+    """Ask the store itself: what ObjectStoragePath tells of a file in Azure has no time."""
+    found = {}
+    for entry in folder.fs.ls(folder.path, detail=True):
+        if entry["type"] == "file":
+            modified = next(entry[name] for name in _MODIFIED if name in entry)
+            found[entry["name"].rpartition("/")[2]] = File(entry["size"], modified.timestamp())
     return found
 
 
@@ -156,9 +187,9 @@ def _is_local(path: Folder) -> bool:
 
 
 def _store_errors() -> tuple[type[Exception], ...]:
-    """Return what file systems raise: OSError, and what botocore raises beside it, where it is loaded."""
-    botocore = sys.modules.get("botocore.exceptions")
-    return (OSError, botocore.BotoCoreError, botocore.ClientError) if botocore else (OSError,)
+    """Return what file systems raise: OSError, and what the libraries of the object stores that are loaded raise."""
+    found = [getattr(sys.modules.get(module), name, None) for module, name in _ERRORS_OF_STORES]
+    return (OSError, *filter(None, found))
 
 
 @contextmanager

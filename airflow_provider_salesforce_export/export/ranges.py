@@ -81,7 +81,7 @@ def find_ranges(client: SalesforceClient, request: Request, whole: IdRange, *, w
             largest, share = max(id_range.rows for id_range in ranges), _rows(ranges) / wanted
             if largest - share <= request.page_size * ceil(slices / _PARALLEL_CALLS):
                 break  # to read what is too much takes no more round trips than to ask again
-            log.info("The fullest of %d Id ranges holds %d rows, not %d: cutting anew.", len(ranges), largest, share)
+            log.debug("The fullest of %d Id ranges holds %d rows, not %d: cutting anew.", len(ranges), largest, share)
             cuts = _cuts(ranges, slices) | (_cuts_off_blocks(ranges, share) if sparse else set())
             bounds = pairwise([None, *sorted(cuts), None])
             ranges = list(threads.map(lambda bounds: survey(client, request, *bounds), bounds))

@@ -41,16 +41,20 @@ def open_folder(url: str, conn_id: str | None) -> Folder:
 
     :param url: A URL that ObjectStoragePath understands.
     :param conn_id: The Airflow connection of the object store, or None.
-    :raises ConfigurationError: There is no such connection, or nothing that can read and write such a URL.
+    :raises ConfigurationError: It is no URL, there is no such connection, or nothing can read and write such a URL.
     """
     from airflow.sdk import ObjectStoragePath
 
+    if "://" not in url and not url.startswith("/"):  # else it would be a folder wherever the worker happens to run
+        raise ConfigurationError(
+            f"The destination {url!r} is not the URL of a folder: write one such as 'file:///data' or 's3://lake/salesforce'."
+        )
     if conn_id:
         find_connection(conn_id, "that of the object store")  # fsspec would go on without credentials
     try:
         return ObjectStoragePath(url, conn_id=conn_id)
     except (ImportError, ValueError) as error:
         raise ConfigurationError(
-            f"The destination {url!r} cannot be opened: {error}. S3 needs the extra [s3] of this package; other stores "
-            "need their Airflow provider."
+            f"The destination {url!r} cannot be opened: {error}. S3 needs the extra [s3] of this package, Google Cloud "
+            "Storage [gcs], Azure [azure]; other stores need their Airflow provider."
         ) from None

@@ -56,7 +56,10 @@ def login_url(domain: str | None) -> str:
     if is_secure(domain):
         # The host of Lightning pages, which people copy from their browser, has no token endpoint.
         return domain.replace(_LIGHTNING, ".my.salesforce.com") if domain.endswith(_LIGHTNING) else domain
-    raise ConfigurationError(f"The login domain {domain!r} must be https: a token would travel in the clear.")
+    raise ConfigurationError(
+        f"The login domain {domain!r} must be https, as a token would travel in the clear: write "
+        f"'https://{parts.netloc}' as the host of the Airflow connection."
+    )
 
 
 def is_secure(url: str) -> bool:

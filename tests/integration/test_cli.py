@@ -289,6 +289,7 @@ def test_a_query_with_the_recycle_bin_is_exported_without_a_dag(cli, server, tmp
     ("arguments", "message"),
     [
         (("leads",), "Unknown object type 'leads'"),
+        (("leads",), "on the command line --soql"),
         (("contacts", "--page-size", "2001"), "page_size must be a whole number from 1 to 2000"),
         (("contacts", "--concurrency", "many"), "concurrency must be a whole number"),
         (("contacts", "--format", "xml"), "output_format must be one of json, jsonl, csv, parquet, not 'xml'"),
@@ -303,6 +304,17 @@ def test_what_cannot_be_exported_is_named(cli, server, tmp_path, arguments, mess
     assert (status, out) == (1, "")
     assert message in err
     assert not list(tmp_path.rglob("*.json"))
+
+
+@pytest.mark.parametrize("destination", ["", "lake/salesforce", "s3:/lake"])
+def test_a_destination_that_is_no_url_is_refused(cli, server, tmp_path, monkeypatch, destination):
+    monkeypatch.chdir(tmp_path)
+
+    status, out, err = cli("export", "contacts", "--destination", destination)
+
+    assert (status, out) == (1, "")
+    assert f"The destination {destination!r} is not the URL of a folder" in err
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_org_short_of_calls_is_left_alone(cli, start_org, connections, tmp_path):

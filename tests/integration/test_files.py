@@ -23,7 +23,7 @@ DEALS = ObjectType(
     "deals", "Opportunity", ("Name", "Amount", "IsWon", "CloseDate", "Probability", "account.Owner.Alias")
 )
 PEOPLE = ObjectType("people", "Contact", "all")
-MIDNIGHT = datetime(2026, 11, 20, tzinfo=timezone.utc)
+MORNING = datetime(2026, 11, 20, 8, tzinfo=timezone.utc)
 
 airflow = pytest.mark.usefixtures("airflow_database")
 
@@ -168,14 +168,14 @@ def test_a_dag_writes_the_files_that_it_is_told_to(start_org, connections, make_
         own = {"task_id": "export"} if kind is SalesforceExportOperator else {}
         kind(object_type=PEOPLE, destination=tmp_path.as_uri(), page_size=1000, **words, **own)
 
-    dag_run, _ = run(dag, logical_date=MIDNIGHT)
+    dag_run, _ = run(dag, logical_date=MORNING)
 
     assert dag_run.state == "success"
     with duckdb.connect() as duck:
         files = f"read_parquet('{tmp_path}/people/*/*/*.parquet', hive_partitioning = true)"
         (count, day), *others = duck.sql(f"SELECT count(DISTINCT Id), ds FROM {files} GROUP BY ds").fetchall()
     assert (count, str(day), others) == (2500, "2026-11-20", [])
-    manifest, _ = read(tmp_path / "people" / "ds=2026-11-20" / "snapshot=000000Z")
+    manifest, _ = read(tmp_path / "people" / "ds=2026-11-20" / "snapshot=080000Z")
     assert manifest["left_out"] == {"MailingAddress": "compound field: its parts are columns of their own"}
     assert (manifest["output_format"], manifest["compression"], manifest["flatten"]) == ("parquet", "zstd", True)
     assert manifest["api_calls"] == server.org.api_calls
@@ -197,7 +197,7 @@ def test_changed_fields_are_reported_or_refused(start_org, connections, make_dag
 
     def export(days, then="fail"):
         """Return the state of the run of a day, and of its manifest what it says of changes."""
-        dag_run, _ = run(dag, logical_date=MIDNIGHT + timedelta(days=days), run_conf={"then": then})
+        dag_run, _ = run(dag, logical_date=MORNING + timedelta(days=days), run_conf={"then": then})
         manifests = sorted(tmp_path.rglob("manifest.json"), key=lambda path: path.stat().st_mtime)
         return dag_run.state, json.loads(manifests[-1].read_bytes())["schema_change"], len(manifests)
 

@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import socket
+import subprocess
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -111,6 +112,11 @@ def test_the_ui_runs_a_dag_with_the_real_scheduler_on_another_port_where_8080_is
         manifest = json.loads(Path(summary["manifest"].removeprefix("file://")).read_bytes())
         assert (manifest["rows"], manifest["page_size"], len(manifest["pages"])) == (678, 100, 7)
         assert api.get("connections/salesforce_export_default")["login"] == "sandbox-client-id"
+
+        shell_line = re.search(r"Commands +(\S+ \S+) +in another terminal; then: (.+)", shown)
+        typed = f"{shell_line[1]} && {shell_line[2]} --output plain"
+        keys = subprocess.run(["sh", "-c", typed], cwd=checkout, capture_output=True, text=True, timeout=300)
+        assert "connected" in keys.stdout, keys.stderr
 
         window = backfilled_window(api, "salesforce_notes", datetime.now(timezone.utc) - timedelta(days=10))
         ui.send_signal(signal.SIGINT)

@@ -104,7 +104,7 @@ def test_scopes_in_every_spelling(scopes):
     [
         ({"login": None}, r"consumer key \(login\) is missing in the Airflow connection 'org'"),
         ({"password": None}, r"consumer secret \(password\) is missing in the Airflow connection 'org'"),
-        ({"host": "http://acme.my.salesforce.com"}, "must be https"),
+        ({"host": "http://acme.my.salesforce.com"}, "must be https, .* write 'https://acme.my.salesforce.com'"),
         ({"grant_type": "magic"}, f"grant_type 'magic'.*'org'.*{', '.join(GRANT_TYPES)}"),
         ({"api_version": "latest"}, "api_version 'latest'"),
         ({"timeout": "soon"}, "timeout 'soon'"),
