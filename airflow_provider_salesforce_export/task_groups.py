@@ -19,6 +19,8 @@ from airflow_provider_salesforce_export.operators.count import (
 )
 from airflow_provider_salesforce_export.operators.pages import SalesforceExportPagesOperator
 from airflow_provider_salesforce_export.operators.planning import (
+    DEFAULT_BULK_THRESHOLD,
+    DEFAULT_BULK_TIMEOUT,
     DEFAULT_SETTLE,
     FULL_REFRESH_PARAM,
     MAX_PAGE_SIZE,
@@ -50,6 +52,11 @@ class SalesforceExportTaskGroup(TaskGroup):
     :param partition_style: How the folder of a run is named: ``plain`` or ``hive``. Templated.
     :param on_schema_change: ``warn`` or ``fail``, where the fields are others than in the export before. Templated.
     :param pagination: ``auto``; or ``offset`` (LIMIT/OFFSET, for small objects) or ``range`` (by Id).
+    :param api: ``auto``, ``rest`` or ``bulk``: by pages of queries, or by a job of Bulk API 2.0. ``auto`` takes a job
+        from ``bulk_threshold`` rows on, where it can read the object. Templated.
+    :param bulk_threshold: Rows. Templated.
+    :param bulk_timeout: How long a job may take before it is aborted, as a timedelta or in seconds. Templated.
+    :param deferrable: Whether ``count`` waits for a job without a worker slot.
     :param max_page_tasks: The most page tasks, within Airflow's ``[core] max_map_length``. Where there are more
         pages, a task reads several.
     :param concurrency: How many pages one task reads at once.
@@ -80,6 +87,10 @@ class SalesforceExportTaskGroup(TaskGroup):
         partition_style: str = "plain",
         on_schema_change: str = "warn",
         pagination: str = "auto",
+        api: str = "auto",
+        bulk_threshold: int | str = DEFAULT_BULK_THRESHOLD,
+        bulk_timeout: timedelta | float | str = DEFAULT_BULK_TIMEOUT,
+        deferrable: bool = True,
         max_page_tasks: int = DEFAULT_MAX_PAGE_TASKS,
         concurrency: int = DEFAULT_CONCURRENCY,
         api_quota_limit: float | str = DEFAULT_API_QUOTA_LIMIT,
@@ -110,6 +121,10 @@ class SalesforceExportTaskGroup(TaskGroup):
             partition_style=partition_style,
             on_schema_change=on_schema_change,
             pagination=pagination,
+            api=api,
+            bulk_threshold=bulk_threshold,
+            bulk_timeout=bulk_timeout,
+            deferrable=deferrable,
             max_page_tasks=max_page_tasks,
             concurrency=concurrency,
             api_quota_limit=api_quota_limit,

@@ -73,6 +73,7 @@ def get_cli_commands() -> Iterable[GroupCommand]:
                     Arg(("--destination-conn-id",), help="The Airflow connection of the object store"),
                     Arg(("--soql",), help="What to export, for other objects: SELECT ... FROM ... [WHERE ...]"),
                     Arg(("--page-size",), help="Rows per page, 1 to 2000 (default: 2000)"),
+                    Arg(("--api",), help="auto, rest or bulk (default: auto, by how many records there are)"),
                     Arg(("--include-deleted",), action="store_true", help="Export the recycle bin too"),
                     Arg(("--format",), dest="output_format", help="json (default), jsonl, csv or parquet"),
                     Arg(("--compression",), help="gzip or zstd (default: none; snappy inside parquet)"),

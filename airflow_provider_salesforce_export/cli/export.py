@@ -26,7 +26,8 @@ def export(args: Namespace) -> None:
 
     :param args: What was typed.
     """
-    optional = ("page_size", "output_format", "compression", "partition_style", "on_schema_change", "concurrency")
+    optional = ["page_size", "api", "concurrency"]
+    optional += ["output_format", "compression", "partition_style", "on_schema_change"]
     typed = {name: getattr(args, name) for name in optional}
     operator = SalesforceExportOperator(
         task_id="export",
@@ -36,6 +37,7 @@ def export(args: Namespace) -> None:
         include_deleted=args.include_deleted,
         flatten=args.flatten,
         salesforce_conn_id=args.conn_id or DEFAULT_CONN_ID,
+        deferrable=False,
         **{name: value for name, value in typed.items() if value is not None},
     )
     try:

@@ -31,7 +31,7 @@ NAME = "manifest.json"
 
 Manifest = dict[str, Any]
 
-_SWEPT = ("page-", ".page-", f".{NAME}-")  # what the names of our files begin with, finished or not
+_SWEPT = ("page-", ".page-", ".bulk-job-", f".{NAME}-")  # what the names of our files begin with, finished or not
 _ABANDONED_AFTER = 24 * 3600  # seconds: no run of Airflow still writes to pages that are older
 
 

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_salesforce_export.exceptions import InconsistentPagesError
 from airflow_provider_salesforce_export.export import destination
+from airflow_provider_salesforce_export.export.bulk_chunk import complete_chunks
+from airflow_provider_salesforce_export.export.bulk_job import delete_job
 from airflow_provider_salesforce_export.export.commit import NAME, Manifest, commit, is_replaced
 from airflow_provider_salesforce_export.export.formats.choices import ALWAYS_FLAT
 from airflow_provider_salesforce_export.export.repair import Repair, Repairer
@@ -67,12 +69,17 @@ def publish(
     with ThreadPoolExecutor(1) as thread:
         counting = thread.submit(_count, client, plan)
         pages, repairs = _check_files(folder, results), list[Repair]()
-    if plan.total:  # Where there was nothing to count, there is nothing to cover.
+    if plan.job:
+        kept = {page["file"] for page in pages}
+        lost = {page["page"] for page in results if page["file"] not in kept}
+        pages, repairs = complete_chunks(client, plan, folder, pages, lost, attempt=attempt)
+    elif plan.total:  # Where there was nothing to count, there is nothing to cover.
         pages, repairs = Repairer(client, plan, folder, attempt=attempt).repair(pages)
-    count_after = _count(client, plan) if repairs else counting.result()
+    count_after = _count(client, plan) if repairs and not plan.job else counting.result()
     written = [page for page in pages if page["file"]]
     manifest = _manifest(plan, written, repairs, count_after, api_calls + client.usage.calls)
     manifest = commit(folder, manifest, run_key=plan.run_key, attempt=attempt)
+    delete_job(client, plan)
     _report(manifest, folder)
     return manifest
 
@@ -128,14 +135,17 @@ def _manifest(
         "schema_hash": plan.schema.hash,
         "left_out": dict(plan.schema.left_out),
         "schema_change": plan.schema_change,
-        "soql": request.query.select(),
+        "soql": plan.soql,
         "output_format": request.output_format,
         "compression": request.compression,
         "flatten": request.flatten or request.output_format in ALWAYS_FLAT,
         "include_deleted": request.include_deleted,
         "window": request.window,
+        "api": plan.api,
+        "api_reason": plan.api_reason,
+        "bulk_job": {"id": plan.job.id, "submitted_at": plan.job.submitted_at} if plan.job else None,
         "pagination": plan.pagination,
-        "page_size": request.page_size,
+        "page_size": plan.rows_per_file,
         "run": plan.run,
         "count": plan.total,
         "count_after": count_after,

@@ -14,7 +14,8 @@ import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import chain
+from operator import lt
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.export import destination
@@ -42,9 +43,10 @@ class Page:
     """
     Records that belong into one file.
 
-    :param number: The number of the page.
-    :param part: 0; higher for rows beyond the page size, which came after the rows had been counted.
-    :param offset: Rows of the object before this page, as counted.
+    :param number: The number of the page; of a Bulk job, of the chunk.
+    :param part: 0; higher for rows beyond the page size, which came after the rows had been counted, and for the
+        further files of a chunk.
+    :param offset: Rows of the object before this page, as counted; None where nobody knows.
     :param after: It covers Ids above this one; None for no bound.
     :param until: It covers Ids up to this one; None for no bound.
     :param records: In the order of their Ids; structs of :mod:`~airflow_provider_salesforce_export.salesforce.records`.
@@ -53,7 +55,7 @@ class Page:
 
     number: int
     part: int
-    offset: int
+    offset: int | None
     after: str | None
     until: str | None
     records: list[Any]
@@ -117,6 +119,11 @@ def _unread(segment: Segment, done: Iterable[PageResult], page_size: int) -> Seg
 def _export_segment(
     client: SalesforceClient, plan: Plan, segment: Segment, folder: Folder, suffix: str, done: list[PageResult]
 ) -> None:
+    if segment.chunk:
+        from airflow_provider_salesforce_export.export.bulk_chunk import export_chunk
+
+        done += export_chunk(client, plan, segment, folder, suffix)
+        return
     read_pages = _offset_page if plan.pagination == "offset" else range_pages
     for parts in write_pages(read_pages(client, plan, segment), plan, folder, suffix):
         done += parts
@@ -208,7 +215,7 @@ def write_pages(pages: Iterable[Page], plan: Plan, folder: Folder, suffix: str) 
     parts, started = list[PageResult](), time.monotonic()
     for page in pages:
         _check_order(page)
-        numbers = PageNumbers(page.number, plan.request.page_size, plan.total, plan.total_pages, page.offset)
+        numbers = PageNumbers(page.number, plan.rows_per_file, plan.total, plan.total_pages, page.offset)
         content = page_format.encode(page.records, numbers) if page.records else b""
         result = page_result(page, content, f"{_file_name(plan, page)}{suffix}{page_format.extension}")
         if page.records:
@@ -249,10 +256,8 @@ def page_result(page: Page, content: bytes, name: str) -> PageResult:
 def _check_order(page: Page) -> None:
     """Rising Ids inside the page's interval: together with intervals that meet, no Id can be there twice."""
     ids = [sort_key(record.Id) for record in page.records]
-    bounds = [sort_key(page.after)] if page.after else []
-    if not all(before < after for before, after in pairwise([*bounds, *ids])) or (
-        ids and page.until and ids[-1] > sort_key(page.until)
-    ):
+    bounded = [*([sort_key(page.after)] if page.after else []), *ids]
+    if not all(map(lt, bounded, bounded[1:])) or (ids and page.until and ids[-1] > sort_key(page.until)):
         raise incomplete(f"for page {page.number} is not in the order of its Ids, or has others than were asked for")
 
 

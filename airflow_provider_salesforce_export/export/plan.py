@@ -1,8 +1,9 @@
 """
 From COUNT to pages: what will be read, in which pieces, and by which tasks.
 
-Two paginations. *offset*, for up to 2,000 rows: one LIMIT/OFFSET query a page. *range*, above: the Id space is cut
-into ranges that can be read in parallel; inside a range each page begins after the last Id of the one before.
+Three paginations. *offset*, for up to 2,000 rows: one LIMIT/OFFSET query a page. *range*, above: the Id space is cut
+into ranges that can be read in parallel; inside a range each page begins after the last Id of the one before. *bulk*,
+for large objects: a job of Bulk API 2.0 reads, and its results come in chunks, which are known once it is complete.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.exceptions import PaginationError
+from airflow_provider_salesforce_export.export.api_choice import choose_api
 from airflow_provider_salesforce_export.export.ranges import IdRange, find_ranges, survey
 from airflow_provider_salesforce_export.export.schema import Schema, resolve_schema
 from airflow_provider_salesforce_export.salesforce.soql import MAX_OFFSET, Query
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
 log = logging.getLogger(__name__)
+
+ROWS_PER_CHUNK_FILE = 10_000
+"""The most rows in a file of a Bulk job's results: a file is in memory while it is made."""
 
 _RUN_KEY_LENGTH = 8  # hexadecimal digits
 _ATTEMPT_BYTES = 2  # of randomness
@@ -49,6 +54,8 @@ class Request:
     :param compression: ``gzip``, ``zstd``, or None.
     :param flatten: Write the fields of relations beside the others; csv and parquet always do.
     :param window: ``{"cursor_field", "start", "end"}`` of an incremental run, as it is read; None for a full one.
+    :param api: ``auto``, ``rest`` or ``bulk``.
+    :param bulk_threshold: From how many rows on ``auto`` is ``bulk``.
     """
 
     object_type: str
@@ -60,18 +67,21 @@ class Request:
     compression: str | None = None
     flatten: bool = False
     window: dict[str, str] | None = None
+    api: str = "rest"
+    bulk_threshold: int = 1
 
 
 @dataclass(frozen=True)
 class Segment:
     """
-    Pages that follow one another, to be read by one thread.
+    Pages that follow one another, or a chunk of a Bulk job's results, to be read by one thread.
 
     :param first_page: Number of the first page, counted from 1 over the whole object.
     :param pages: How many pages were planned.
     :param rows_before: Rows of the object before these pages, as counted.
     :param after: Only Ids above this one; None for no bound. Not used by offset pages.
     :param until: Only Ids up to this one; None for no bound. Not used by offset pages.
+    :param chunk: Where the chunk is that this page is, from the host on; None of pages.
     """
 
     first_page: int
@@ -79,6 +89,26 @@ class Segment:
     rows_before: int
     after: str | None = None
     until: str | None = None
+    chunk: str | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """
+    The Bulk query job that reads an export.
+
+    :param id: Its Id.
+    :param soql: Its query.
+    :param include_deleted: Whether it reads the recycle bin too.
+    :param submitted_at: When it was submitted, in ISO 8601, UTC, by the worker's clock.
+    :param records: How many records it found; None before it is complete.
+    """
+
+    id: str
+    soql: str
+    include_deleted: bool
+    submitted_at: str
+    records: int | None = None
 
 
 @dataclass(frozen=True)
@@ -88,11 +118,13 @@ class Plan:
 
     :param request: What is to be exported, its fields as Salesforce spells them.
     :param schema: The columns.
-    :param pagination: ``offset`` or ``range``.
+    :param pagination: ``offset``, ``range`` or ``bulk``.
     :param total: Rows, as counted.
-    :param total_pages: Pages, as planned.
+    :param total_pages: Pages, as planned; the chunks of a job's results, and 0 before it is complete.
     :param run: A short name that all files of this attempt share; it begins with :attr:`run_key`.
     :param started_at: When the rows were counted, in ISO 8601, UTC.
+    :param api_reason: Why it is, or is not, ``bulk``.
+    :param job: The Bulk job, once it is submitted.
     :param schema_change: How the columns differ from those of the export before; None where they do not.
     :param segments: Together, all pages.
     """
@@ -104,8 +136,25 @@ class Plan:
     total_pages: int
     run: str
     started_at: str
+    api_reason: str = ""
+    job: Job | None = None
     schema_change: SchemaChange | None = None
     segments: tuple[Segment, ...] = field(default=(), repr=False)
+
+    @property
+    def api(self) -> str:
+        """Return by which API it is read: ``rest`` or ``bulk``."""
+        return "bulk" if self.pagination == "bulk" else "rest"
+
+    @property
+    def rows_per_file(self) -> int:
+        """Return how many rows a file holds at most."""
+        return ROWS_PER_CHUNK_FILE if self.pagination == "bulk" else self.request.page_size
+
+    @property
+    def soql(self) -> str:
+        """Return the query that all that is read comes from."""
+        return self.job.soql if self.job else self.request.query.select()
 
     @property
     def run_key(self) -> str:
@@ -137,10 +186,12 @@ class Plan:
             request=Request(**request),
             schema=Schema.from_dict(plain["schema"]),
             pagination=plain["pagination"],
+            api_reason=plain["api_reason"],
             total=plain["total"],
             total_pages=plain["total_pages"],
             run=plain["run"],
             started_at=plain["started_at"],
+            job=Job(**plain["job"]) if plain["job"] else None,
             schema_change=plain["schema_change"],
             segments=tuple(Segment(**segment) for segment in segments),
         )
@@ -158,7 +209,8 @@ class Plan:
 
     def _task(self, segments: tuple[Segment, ...]) -> dict[str, Any]:
         first, last = segments[0].first_page, segments[-1].first_page + segments[-1].pages - 1
-        pages = f"page {first}" if first == last else f"pages {first}-{last}"
+        kind = "chunk" if self.pagination == "bulk" else "page"
+        pages = f"{kind} {first}" if first == last else f"{kind}s {first}-{last}"
         return {
             "label": f"{pages} of {self.total_pages}",
             "segments": [asdict(segment) for segment in segments],
@@ -174,14 +226,15 @@ def make_plan(
     description: Description | None = None,
 ) -> Plan:
     """
-    Count the rows, look the fields up, and plan the pages.
+    Count the rows, look the fields up, and plan the pages; those of a Bulk job are not known yet.
 
     :param client: The org.
     :param request: What is to be exported, its fields as people write them.
     :param readers: How many threads will read at once, over all tasks: the most ranges that are worth finding.
     :param run_id: What tells the DAG run from all others.
     :param description: What the describe call says of the sObject, where it is known.
-    :raises ConfigurationError: There are no such fields, or the user may not see them.
+    :raises ConfigurationError: There are no such fields, the user may not see them, or Bulk API 2.0 cannot read them
+        though it was asked for.
     :raises PaginationError: ``pagination="offset"`` was asked for, and the object is too large for it.
     :raises SalesforceError: The org refused a query.
     """
@@ -197,12 +250,15 @@ def make_plan(
             with_parents=request.output_format == "parquet",
         )
         whole = survey(client, request)
-    schema = resolving.result()
-    request = replace(request, query=replace(query, fields=schema.paths))
     total = whole.rows
+    api, api_reason, typed = choose_api(client, request, total)
+    schema = typed or resolving.result()
+    request = replace(request, query=replace(query, fields=schema.paths))
     pages = -(-total // request.page_size)
-    pagination = _choose_pagination(request, total, pages)
-    if pagination == "offset":
+    pagination = "bulk" if api == "bulk" else _choose_pagination(request, total, pages)
+    if pagination == "bulk":
+        segments = []
+    elif pagination == "offset":
         segments = [
             Segment(first_page=number + 1, pages=1, rows_before=number * request.page_size) for number in range(pages)
         ]
@@ -212,11 +268,14 @@ def make_plan(
         wanted = _ranges_wanted(total, request.page_size, readers)
         segments = _number(find_ranges(client, request, whole, wanted=wanted), request.page_size)
     total_pages = sum(segment.pages for segment in segments)
-    log.info("%s: %d rows, to be read by %s in %d page(s).", request.object_type, total, pagination, total_pages)
+    log.info("%s: %d rows, to be read by the API %s: %s.", request.object_type, total, api, api_reason)
+    if pagination != "bulk":
+        log.info("%d page(s), by %s.", total_pages, pagination)
     return Plan(
         request=request,
         schema=schema,
         pagination=pagination,
+        api_reason=api_reason,
         total=total,
         total_pages=total_pages,
         run=hashlib.sha256(run_id.encode()).hexdigest()[:_RUN_KEY_LENGTH] + secrets.token_hex(_ATTEMPT_BYTES),

@@ -44,14 +44,14 @@ class SalesforceExportCountOperator(PlanningOperator):
         then it gets as many as it can have had, the last ones without work.
 
         :param context: The task's context.
-        :param event: See :meth:`PlanningOperator.resume`.
+        :param event: See :meth:`PlanningOperator.resume` and :meth:`PlanningOperator.plan_export`.
         """
         api_quota_limit = self.argument("api_quota_limit")
         hook = SalesforceExportHook(self.salesforce_conn_id, api_quota_limit=api_quota_limit)
         with clear_errors(), hook, waiting_for_quota(self, hook, event):
             tasks = min(self.max_page_tasks, conf.getint("core", "max_map_length"))
             readers = tasks * self.concurrency
-            plan, folder = self.plan_export(context, hook.client, event["window"], readers=readers)
+            plan, folder = self.plan_export(context, hook.client, event, readers=readers)
             shared = plan.to_dict() | {
                 "folder": str(folder),
                 "destination_conn_id": self.destination_conn_id,

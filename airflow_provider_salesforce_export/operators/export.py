@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.hooks.salesforce_export import DEFAULT_POOL_SIZE, SalesforceExportHook
-from airflow_provider_salesforce_export.operators.base import open_folder
 from airflow_provider_salesforce_export.operators.errors import clear_errors
 from airflow_provider_salesforce_export.operators.planning import PlanningOperator
 from airflow_provider_salesforce_export.operators.publish import summary
@@ -28,12 +26,11 @@ class SalesforceExportOperator(PlanningOperator):
         Return the sums of the manifest and where it stands.
 
         :param context: The task's context.
-        :param event: See :meth:`PlanningOperator.resume`; the ``plan``, its ``segments`` and ``folder``, and the
-            ``pages`` that were written, where the task was deferred after planning.
+        :param event: See :meth:`PlanningOperator.resume` and :meth:`PlanningOperator.plan_export`; the ``pages`` that
+            were written, where the task was deferred after planning.
         """
         from airflow_provider_salesforce_export.export.manifest import publish
         from airflow_provider_salesforce_export.export.page import export_segments
-        from airflow_provider_salesforce_export.export.plan import Plan
 
         hook = SalesforceExportHook(
             self.salesforce_conn_id,
@@ -43,13 +40,7 @@ class SalesforceExportOperator(PlanningOperator):
         attempt = context["ti"].try_number
         with clear_errors(), hook, waiting_for_quota(self, hook, event):
             client = hook.client
-            if "plan" not in event:
-                plan, folder = self.plan_export(context, client, event["window"], readers=self.concurrency)
-                segments = [asdict(segment) for segment in plan.segments]
-                event |= {"plan": plan.to_dict(), "segments": segments, "folder": str(folder), "pages": []}
-            plan = Plan.from_dict(event["plan"], event["segments"])
-            folder = open_folder(event["folder"], self.destination_conn_id)
-            pages = export_segments(
-                client, plan, folder, threads=self.concurrency, attempt=attempt, done=event["pages"]
-            )
+            plan, folder = self.plan_export(context, client, event, readers=self.concurrency)
+            done = event.setdefault("pages", [])
+            pages = export_segments(client, plan, folder, threads=self.concurrency, attempt=attempt, done=done)
             return summary(folder, publish(client, folder, plan, pages, api_calls=0, attempt=attempt))

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_salesforce_export.exceptions import ConfigurationError, SchemaChangedError
+from airflow_provider_salesforce_export.exceptions import (
+    ConfigurationError,
+    SalesforceExportError,
+    SchemaChangedError,
+)
 from airflow_provider_salesforce_export.export.formats.choices import COMPRESSIONS, FORMATS, require_installed
 from airflow_provider_salesforce_export.object_types import ObjectType, resolve_object_type
 from airflow_provider_salesforce_export.operators import arguments
@@ -17,6 +22,7 @@ from airflow_provider_salesforce_export.operators.base import (
     SalesforceOperator,
     open_folder,
 )
+from airflow_provider_salesforce_export.operators.bulk_job import await_job
 from airflow_provider_salesforce_export.operators.errors import clear_errors
 from airflow_provider_salesforce_export.operators.waiting import wait
 from airflow_provider_salesforce_export.salesforce.soql import datetime_literal
@@ -33,12 +39,15 @@ if TYPE_CHECKING:
 
 MODES = ("full", "incremental")
 PAGINATIONS = ("auto", "offset", "range")
+APIS = ("auto", "rest", "bulk")
 PARTITION_STYLES = ("plain", "hive")
 SCHEMA_CHANGES = ("warn", "fail")
 MAX_PAGE_SIZE = 2000
 """Salesforce sends no more records in one reply."""
 DEFAULT_SETTLE = timedelta(minutes=5)
 """Peers leave records up to ten minutes: what Salesforce commits late carries the time at which it was begun."""
+DEFAULT_BULK_THRESHOLD = 100_000
+DEFAULT_BULK_TIMEOUT = timedelta(hours=12)
 FULL_REFRESH_PARAM = "{{ params.full_refresh | default(false) }}"
 
 _PARSERS: dict[str, Callable[[Any], Any]] = {
@@ -50,6 +59,9 @@ _PARSERS: dict[str, Callable[[Any], Any]] = {
     "until": lambda value: arguments.moment("until", value),
     "lookback": lambda value: arguments.duration("lookback", value),
     "settle": lambda value: arguments.duration("settle", value),
+    "api": lambda value: arguments.choice("api", value, APIS),
+    "bulk_threshold": lambda value: arguments.whole_number("bulk_threshold", value),
+    "bulk_timeout": lambda value: arguments.duration("bulk_timeout", value),
     "output_format": lambda value: arguments.choice("output_format", value, FORMATS),
     "compression": lambda value: arguments.optional_choice("compression", value, COMPRESSIONS),
     "flatten": lambda value: arguments.flag("flatten", value),
@@ -84,6 +96,11 @@ class PlanningOperator(SalesforceOperator):
     :param partition_style: How the folder of a run is named: ``plain`` or ``hive``. Templated.
     :param on_schema_change: ``warn`` or ``fail``, where the fields are others than in the export before. Templated.
     :param pagination: ``auto``, ``offset`` or ``range``.
+    :param api: ``auto``, ``rest`` or ``bulk``: by pages of queries, or by a job of Bulk API 2.0. ``auto`` takes a job
+        from ``bulk_threshold`` rows on, where it can read the object. Templated.
+    :param bulk_threshold: Rows. Templated.
+    :param bulk_timeout: How long a job may take before it is aborted, as a timedelta or in seconds. Templated.
+    :param deferrable: Whether the task waits for a job without a worker slot.
     :param concurrency: How many pages one task reads at once.
     :param api_quota_limit: The share of the org's daily API quota above which the run waits, deferred. Templated.
     :param kwargs: See :class:`SalesforceOperator`.
@@ -93,6 +110,7 @@ class PlanningOperator(SalesforceOperator):
 
     template_fields: Sequence[str] = ("destination", "destination_conn_id", *_PARSERS, "salesforce_conn_id")
     ui_color = "#d8edfb"
+    _abort_job: Callable[[], None] | None = None
 
     def __init__(
         self,
@@ -114,6 +132,10 @@ class PlanningOperator(SalesforceOperator):
         partition_style: str = "plain",
         on_schema_change: str = "warn",
         pagination: str = "auto",
+        api: str = "auto",
+        bulk_threshold: int | str = DEFAULT_BULK_THRESHOLD,
+        bulk_timeout: timedelta | float | str = DEFAULT_BULK_TIMEOUT,
+        deferrable: bool = True,
         concurrency: int = DEFAULT_CONCURRENCY,
         api_quota_limit: float | str = DEFAULT_API_QUOTA_LIMIT,
         **kwargs: Any,
@@ -136,6 +158,10 @@ class PlanningOperator(SalesforceOperator):
         self.partition_style = partition_style
         self.on_schema_change = on_schema_change
         self.pagination = arguments.choice("pagination", pagination, PAGINATIONS)
+        self.api = api
+        self.bulk_threshold = bulk_threshold
+        self.bulk_timeout = bulk_timeout
+        self.deferrable = deferrable
         self.concurrency = arguments.whole_number("concurrency", concurrency)
         self.api_quota_limit = api_quota_limit
         for name in _PARSERS:
@@ -145,6 +171,8 @@ class PlanningOperator(SalesforceOperator):
             self._require_installed()
         if self.mode == "full" and not arguments.is_template(since) and not arguments.is_template(until):
             self._refuse_window_of_full_run()
+        if self.api == "bulk":
+            self._refuse_pagination_of_jobs()
 
     def execute(self, context: Context) -> Any:
         """
@@ -178,19 +206,50 @@ class PlanningOperator(SalesforceOperator):
         """
         raise NotImplementedError
 
+    def on_kill(self) -> None:
+        """Abort the Bulk job that the task waits for, if it has not come to its end."""
+        if self._abort_job:
+            try:
+                self._abort_job()
+            except SalesforceExportError as error:
+                self.log.warning("The Bulk job goes on at Salesforce: %s", error)
+
     def plan_export(
-        self, context: Context, client: SalesforceClient, ends: Sequence[str] | None, *, readers: int
+        self, context: Context, client: SalesforceClient, event: dict[str, Any], *, readers: int
     ) -> tuple[Plan, Folder]:
         """
-        Count the rows, plan the pages, and make the folder that they go to.
+        Count the rows, plan the pages, and make the folder that they go to; or go on with a plan.
+
+        It waits for the Bulk job of the plan, if there is one, and may be deferred for it.
 
         :param context: The task's context.
         :param client: The org.
-        :param ends: Start and end of the window; None for a full run.
+        :param event: Start and end of the ``window``, None for a full run. What was planned is kept in it as ``plan``,
+            ``segments`` and ``folder``.
         :param readers: How many threads will read at once, over all tasks.
         :raises SchemaChangedError: The fields are others than in the export before, and must not be.
         :raises QuotaReachedError: The pages would take more calls than the org has left for them.
+        :raises BulkJobError: The job failed, was aborted, or takes too long.
         """
+        from airflow_provider_salesforce_export.export.bulk_job import with_chunks
+        from airflow_provider_salesforce_export.export.plan import Plan
+
+        if "plan" not in event:
+            plan, folder = self._start_export(context, client, event["window"], readers=readers)
+            event |= _planned(plan) | {"folder": str(folder)}
+        plan = Plan.from_dict(event["plan"], event["segments"])
+        if plan.job and plan.job.records is None:
+            self._abort_job = partial(client.bulk.abort, plan.job.id)
+            await_job(self, client, plan.job, event)
+            plan = with_chunks(client, plan)
+            client.require_quota(len(plan.segments))
+            event |= _planned(plan)
+        return plan, open_folder(event["folder"], self.destination_conn_id)
+
+    def _start_export(
+        self, context: Context, client: SalesforceClient, ends: Sequence[str] | None, *, readers: int
+    ) -> tuple[Plan, Folder]:
+        from airflow_provider_salesforce_export.export.bulk_job import start_job
         from airflow_provider_salesforce_export.export.destination import prepare
         from airflow_provider_salesforce_export.export.drift import schema_change
         from airflow_provider_salesforce_export.export.plan import make_plan
@@ -209,10 +268,14 @@ class PlanningOperator(SalesforceOperator):
         run_id = f"{run.dag_id} {run.run_id} {self.task_id}"
         description = client.describe(self.object_type.sobject) if window else None
         request = self._request(window, description)
-        plan = make_plan(client, request, readers=readers, run_id=run_id, description=description)
+        planned = partial(make_plan, client, readers=readers, run_id=run_id, description=description)
+        plan = planned(request)
         change = schema_change(plan.schema, export, partition)
         if change:
             self._report(change)
+        if plan.api == "bulk":
+            by_rest = partial(planned, replace(request, api="rest"))
+            plan = start_job(client, plan, folder, bulk_timeout=self.argument("bulk_timeout"), by_rest=by_rest)
         client.require_quota(plan.total_pages)
         return replace(plan, schema_change=change), folder
 
@@ -263,6 +326,10 @@ class PlanningOperator(SalesforceOperator):
         if self.argument("since") or self.argument("until"):
             raise ConfigurationError("since and until are for mode='incremental': a full run exports all records.")
 
+    def _refuse_pagination_of_jobs(self) -> None:
+        if self.pagination != "auto":
+            raise ConfigurationError(f"pagination={self.pagination!r} is for REST: api='bulk' has no such pages.")
+
     def _window(self, context: Context) -> Window | None:
         full_refresh = self.argument("full_refresh")
         if self.argument("mode") == "full":
@@ -298,6 +365,8 @@ class PlanningOperator(SalesforceOperator):
 
         object_type, condition, effective = self.object_type, None, None
         include_deleted = self.argument("include_deleted")
+        if self.argument("api") == "bulk":
+            self._refuse_pagination_of_jobs()
         if window and description:
             cursor_field = choose_cursor_field(object_type, description)
             object_type = replace(object_type, cursor_field=cursor_field)
@@ -316,4 +385,10 @@ class PlanningOperator(SalesforceOperator):
             compression=self.argument("compression"),
             flatten=self.argument("flatten"),
             window=effective,
+            api=self.argument("api"),
+            bulk_threshold=self.argument("bulk_threshold"),
         )
+
+
+def _planned(plan: Plan) -> dict[str, Any]:
+    return {"plan": plan.to_dict(), "segments": [asdict(segment) for segment in plan.segments]}

@@ -82,9 +82,9 @@ class Query:
         """
         return self._compose("COUNT(Id), MIN(Id), MAX(Id)")
 
-    def select(self, *, limit: int | None = None, offset: int = 0) -> str:
-        """Return the SOQL that reads the records by rising Id."""
-        paging = "ORDER BY Id ASC"
+    def select(self, *, limit: int | None = None, offset: int = 0, ordered: bool = True) -> str:
+        """Return the SOQL that reads the records by rising Id, or in no order: then Bulk jobs read in parallel."""
+        paging = "ORDER BY Id ASC" if ordered else ""
         if limit is not None:
             paging += f" LIMIT {limit}"
         if offset:

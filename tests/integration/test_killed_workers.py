@@ -285,3 +285,34 @@ def test_two_runs_fill_a_partition_at_once(org, dag_run, read):
         assert export.holds_exactly(ids_in(org))
         assert len({name.rpartition("-")[2] for name in unnamed(export)}) <= number  # of those that were replaced
         change(org)
+
+
+BULK_KILLS = {
+    "the job noted": ("count", FilePoint("after", "replace", ".bulk-job-*.tmp")),
+    "a chunk half written": ("pages 1", FilePoint("half", "write_bytes", ".page-00005*")),
+    "a chunk in its place": ("pages 1", FilePoint("after", "replace", ".page-00005*")),
+    "the manifest not in its place": ("publish", POINTS["the manifest not in its place"]),
+    "the manifest in its place": ("publish", POINTS["the manifest in its place"]),
+    "the note swept": ("publish", FilePoint("after", "unlink", ".bulk-job-*.json")),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("point", BULK_KILLS)
+def test_a_worker_is_killed_and_the_next_try_goes_on_with_its_bulk_job(org, dag_run, read, form, point):
+    org.settings.bulk_chunk_size = 100
+    org.settings.bulk_seconds = 0.5 if point == "the job noted" else 0
+    killed, at = BULK_KILLS[point]
+    run = dag_run("run", pagination="bulk")
+
+    for task in FORMS[form]:
+        if task in (killed, "export"):
+            assert run.start(task, at).end() == -signal.SIGKILL
+        run.run(task)
+
+    # Where one task does all, and died when it had published, the next try begins anew: its job was done with.
+    again = form == "one task" and point == "the note swept"
+    assert org.org.bulk_jobs.submitted == (2 if again else 1)
+    assert len(org.org.bulk_jobs.all()) == (1 if again else 0)
+    assert sorted(read().ids) == sorted(ids_in(org))
+    assert unnamed(read()) == []

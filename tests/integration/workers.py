@@ -97,13 +97,14 @@ class Try:
         if task == "pages":
             plan, work = self.pull("plan"), self.pull("count")[int(index)]
             return SalesforceExportPagesOperator(task_id=task, plan=plan, work=work, concurrency=concurrency)
+        api = {"api": "bulk", "deferrable": False} if self.pagination == "bulk" else {"pagination": self.pagination}
         arguments = {
+            **api,
             "task_id": task,
             "object_type": "contacts",
             "destination": self.destination,
             "page_size": 100,
             "full_refresh": False,  # instead of the template, which nobody renders here
-            "pagination": self.pagination,
             "concurrency": concurrency,
         }
         if task == "count":

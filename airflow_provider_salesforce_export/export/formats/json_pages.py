@@ -20,14 +20,14 @@ class PageNumbers:
     :param per_page: The page size.
     :param total: Rows of the object.
     :param total_pages: Pages of the object.
-    :param offset: Rows of the object before this page.
+    :param offset: Rows of the object before this page; None where nobody knows.
     """
 
     page: int
     per_page: int
     total: int
     total_pages: int
-    offset: int
+    offset: int | None
 
 
 def json_page_chunks(batches: Iterable[list[Any]], numbers: PageNumbers) -> Iterator[bytes]:

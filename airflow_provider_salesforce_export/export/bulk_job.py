@@ -1,0 +1,134 @@
+"""
+The Bulk query job of an export: submitted once for a DAG run, whatever becomes of its workers.
+
+Its Id is written to a file in the export's folder as soon as Salesforce has named it. A later try of the run takes the
+job up again, from wherever it is by then. Only a worker that dies between the two leaves a job that nobody knows of;
+Salesforce deletes it after seven days.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from airflow_provider_salesforce_export.exceptions import BulkJobError, ConfigurationError, QueryError, SalesforceError
+from airflow_provider_salesforce_export.export import destination
+from airflow_provider_salesforce_export.export.bulk_rows import bulk_fields
+from airflow_provider_salesforce_export.export.plan import Job, Segment
+
+if TYPE_CHECKING:
+    from airflow_provider_salesforce_export.export.destination import Folder
+    from airflow_provider_salesforce_export.export.plan import Plan
+    from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
+
+log = logging.getLogger(__name__)
+
+_NAME = ".bulk-job"
+
+
+def start_job(
+    client: SalesforceClient,
+    plan: Plan,
+    folder: Folder,
+    *,
+    bulk_timeout: timedelta,
+    by_rest: Callable[[], Plan],
+) -> Plan:
+    """
+    Return a plan with its Bulk job, submitted now or by an earlier try of the DAG run.
+
+    :param client: The org.
+    :param plan: The plan.
+    :param folder: Where the export goes.
+    :param bulk_timeout: How long a job may take.
+    :param by_rest: Makes the plan to be returned instead where Bulk API 2.0 refuses the query, and was not asked for.
+    :raises QueryError: Bulk API 2.0 was asked for, and refuses the query.
+    :raises SalesforceError: See :mod:`airflow_provider_salesforce_export.exceptions`.
+    """
+    try:
+        return replace(plan, job=_job(client, plan, folder, bulk_timeout))
+    except (QueryError, ConfigurationError) as error:
+        if plan.request.api == "bulk":
+            raise
+        log.warning("Reading by REST, because Bulk API 2.0 refuses the query: %s", error)
+        return replace(by_rest(), api_reason=f"Bulk API 2.0 refuses the query: {error}")
+
+
+def with_chunks(client: SalesforceClient, plan: Plan) -> Plan:
+    """
+    Return the plan with the chunks of its job's results as its segments.
+
+    :param client: The org.
+    :param plan: The plan, whose job is over.
+    :raises BulkJobError: It failed, was aborted, or is gone.
+    """
+    assert plan.job
+    found = client.bulk.job(plan.job.id)
+    found.require_success(plan.job.soql)
+    chunks = [
+        Segment(first_page=chunk.number + 1, pages=1, rows_before=0, chunk=chunk.path)
+        for chunk in client.bulk.result_pages(plan.job.id)
+    ]
+    log.info("The Bulk job %s found %d records, in %d chunk(s).", found.id, found.records, len(chunks))
+    job = replace(plan.job, records=found.records)
+    return replace(plan, job=job, total_pages=len(chunks), segments=tuple(chunks))
+
+
+def deadline(job: Job, bulk_timeout: timedelta) -> datetime:
+    """
+    Return until when a job may take, and is taken up again.
+
+    :param job: The job.
+    :param bulk_timeout: How long it may take.
+    """
+    return datetime.fromisoformat(job.submitted_at) + bulk_timeout
+
+
+def delete_job(client: SalesforceClient, plan: Plan) -> None:
+    """
+    Delete the job of a plan, if it has one. Where it cannot be deleted, Salesforce does so after seven days.
+
+    :param client: The org.
+    :param plan: The plan.
+    """
+    if plan.job:
+        try:
+            client.bulk.delete(plan.job.id)
+        except SalesforceError as error:
+            log.warning("The Bulk job %s stays at Salesforce for now: %s", plan.job.id, error)
+
+
+def _job(client: SalesforceClient, plan: Plan, folder: Folder, bulk_timeout: timedelta) -> Job:
+    """Return the job that an earlier try of the DAG run has submitted, or submit one."""
+    query, include_deleted = plan.request.query, plan.request.include_deleted
+    soql = replace(query, fields=bulk_fields(query.fields)).select(ordered=False)
+    file = folder / f"{_NAME}-{plan.run_key}.json"
+    content = destination.read_if_there(file)
+    if content:
+        job = msgspec.json.decode(content, type=Job)
+        same_query = (job.soql, job.include_deleted) == (soql, include_deleted)
+        if same_query and datetime.now(timezone.utc) < deadline(job, bulk_timeout) and _is_alive(client, job):
+            log.info("Going on with the Bulk job %s, which an earlier try submitted at %s.", job.id, job.submitted_at)
+            return job
+        client.bulk.abort(job.id)
+    job_id = client.bulk.submit(soql, include_deleted=include_deleted)
+    job = Job(job_id, soql, include_deleted, datetime.now(timezone.utc).isoformat(timespec="milliseconds"))
+    with destination.writing(file, msgspec.json.encode(asdict(job)), unfinished=f"{_NAME}-{plan.run_key}.tmp"):
+        pass
+    log.info("Submitted the Bulk job %s: %s", job_id, soql)
+    return job
+
+
+def _is_alive(client: SalesforceClient, job: Job) -> bool:
+    try:
+        found = client.bulk.job(job.id)
+        found.require_success(job.soql)
+    except BulkJobError as error:
+        log.warning("An earlier try has submitted a job that is of no use: %s", error)
+        return False
+    return True

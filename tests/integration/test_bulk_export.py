@@ -1,0 +1,280 @@
+"""Exports by Bulk API 2.0, without Airflow: against the same exports by REST, and with what goes wrong."""
+
+import json
+import time
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+
+import pytest
+
+from airflow_provider_salesforce_export.exceptions import ConfigurationError, InconsistentPagesError
+from airflow_provider_salesforce_export.export import plan as plans
+from airflow_provider_salesforce_export.export.bulk_job import start_job, with_chunks
+from airflow_provider_salesforce_export.export.formats.page_format import PageFormat
+from airflow_provider_salesforce_export.export.manifest import publish
+from airflow_provider_salesforce_export.export.page import export_segments
+from airflow_provider_salesforce_export.export.plan import make_plan
+from airflow_provider_salesforce_export.object_types import CONTACTS, DEALS, NOTES, ObjectType
+from airflow_provider_salesforce_export.sandbox.objects import OBJECTS
+from tests.integration.conftest import Export, ids_in, request_for, run_export
+
+AWKWARD = [
+    'say "hello"',
+    "two\nlines",
+    "two\r\nlines",
+    "one\rreturn",
+    '","\n","',
+    "000123",
+    "1.0E7",
+    "true",
+    "null",
+    " spaces ",
+    "2026-11-20T12:00:00.000Z",
+    "Zoë 日本語 🎉 e\u0301 \u2028 \u0085 \x0b \ufeff </script>",
+    "\\ \\n \t",
+    "x" * 30_000,
+    None,
+]
+NUMBERS = [0, -1, 1, 0.001, -0.0005, 0.000123, 12.345, 1e7, 9_999_999.99, 12_345_678.9, -98_765_432.1, 1e15, None]
+RELATED_FIELDS = (
+    "LastName",
+    "Account.Website",
+    "Account.AnnualRevenue",
+    "Birthdate",
+    "Account.Owner.IsActive",
+    "Account.Owner.CreatedDate",
+    "Account.Owner.Id",
+    "Account.NumberOfEmployees",
+    "Contact.Owner.CreatedDate",
+)
+
+
+@pytest.fixture
+def org(start_org):
+    return start_org(contacts=900, deals=300, notes=200, bulk_chunk_size=100)
+
+
+@pytest.fixture
+def client(org, client_of):
+    return client_of(org)
+
+
+def plan_of(client, folder, request=None, *, timeout=timedelta(hours=1), **words):
+    """Plan an export by Bulk, and wait for its job."""
+    request = replace(request or request_for(), **({"api": "bulk"} | words))
+    folder.mkdir(exist_ok=True)
+    plan = make_plan(client, request, readers=4, run_id="run")
+    if plan.api == "bulk":
+        by_rest = partial(make_plan, client, replace(request, api="rest"), readers=4, run_id="run")
+        plan = start_job(client, plan, folder, bulk_timeout=timeout, by_rest=by_rest)
+    deadline = time.monotonic() + 60
+    while plan.job and not client.bulk.job(plan.job.id).is_over:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return with_chunks(client, plan) if plan.job else plan
+
+
+def export(client, folder, request=None, **words):
+    plan = plan_of(client, folder, request, **words)
+    pages = export_segments(client, plan, folder, threads=2, attempt=1)
+    publish(client, folder, plan, pages, api_calls=0)
+    return Export(folder)
+
+
+def jobs(org):
+    """Return the jobs that are at the org, by Id."""
+    return {job.id: job.state for job in org.org.bulk_jobs.all()}
+
+
+def calls(org, part, status=200):
+    return sum(part in call.path and call.status == status for call in org.org.calls)
+
+
+def lines(folder, export):
+    """Return the records of an export as they are written, in the order of their Ids."""
+    records = []
+    for page in export.manifest["pages"]:
+        text = (folder / page["file"]).read_text()
+        start, end = text.index("[") + 1, text.rindex('],"pagination"')
+        decoder = json.JSONDecoder()
+        while start < end:
+            record, stop = decoder.raw_decode(text, start)
+            records.append((record["Id"], text[start:stop]))
+            start = stop + 1
+    return sorted(records)
+
+
+def insert_awkward(org):
+    owner = ids_in(org, "User")[0]
+    for value in AWKWARD:
+        account = org.org.insert("Account", Name=value or "None", Description=value, Website=value, OwnerId=owner)
+        org.org.insert("Contact", LastName=value or "None", Description=value, MailingStreet=value, AccountId=account)
+        org.org.insert("Note", Title=value or "None", Body=value, ParentId=account)
+    for number in NUMBERS:
+        whole = None if number is None else int(number)
+        account = org.org.insert("Account", Name="Number", AnnualRevenue=number, NumberOfEmployees=whole)
+        org.org.insert("Contact", LastName="Number", Satisfaction__c=number, AccountId=account, Birthdate="2000-02-29")
+        org.org.insert(
+            "Opportunity", Name="Number", Amount=number, Probability=number, StageName="New", CloseDate="2026-01-01"
+        )
+    org.org.insert("Contact", LastName="Nobody's")
+
+
+@pytest.mark.parametrize(
+    "object_type",
+    [
+        CONTACTS,
+        DEALS,
+        NOTES,
+        ObjectType("related", "Contact", RELATED_FIELDS),
+        *(ObjectType(sobject.name, sobject.name, "all") for sobject in OBJECTS if sobject.name != "Attachment"),
+    ],
+    ids=lambda object_type: object_type.name,
+)
+def test_an_export_by_bulk_is_that_by_rest_byte_for_byte(org, client, tmp_path, object_type):
+    insert_awkward(org)
+    request = request_for(object_type)
+    (tmp_path / "rest").mkdir()
+    by_bulk, by_rest = export(client, tmp_path / "bulk", request), run_export(client, request, tmp_path / "rest")
+
+    assert lines(tmp_path / "bulk", by_bulk) == lines(tmp_path / "rest", by_rest)
+    assert by_bulk.holds_exactly(ids_in(org, object_type.sobject))
+    assert by_bulk.manifest["fields"] == by_rest.manifest["fields"]
+
+
+def test_a_chunk_becomes_files_of_a_bounded_number_of_rows_sorted_by_id(org, client, tmp_path, monkeypatch):
+    org.settings.bulk_chunk_size = 2_000
+    for number in range(1_500):
+        org.org.insert("Contact", LastName=f"Number {number}")
+    monkeypatch.setattr(plans, "ROWS_PER_CHUNK_FILE", 500)
+    found = export(client, tmp_path / "bulk")
+
+    assert [(page["page"], page["part"], page["rows"]) for page in found.manifest["pages"]] == [
+        *((1, part, 500) for part in range(4)),
+        (2, 0, 400),
+    ]
+    assert all(page["data"] == sorted(page["data"], key=lambda record: record["Id"]) for page in found.pages)
+    assert found.pages[1]["pagination"] == {
+        "page": 1,
+        "per_page": 500,
+        "total": 2_400,
+        "total_pages": 2,
+        "next_page": 2,
+        "prev_page": None,
+        "offsetValue": None,
+    }
+    assert found.holds_exactly(ids_in(org))
+
+
+def test_the_chunk_of_a_lost_file_is_read_again(org, client, tmp_path):
+    plan = plan_of(client, tmp_path / "bulk")
+    pages = export_segments(client, plan, tmp_path / "bulk", threads=2, attempt=1)
+    (tmp_path / "bulk" / pages[3]["file"]).unlink()
+    before = calls(org, "/results")
+
+    manifest = publish(client, tmp_path / "bulk", plan, pages, api_calls=0)
+
+    assert manifest["repairs"] == [{"kind": "lost", "page": 4, "after": None, "until": None, "rows": 100}]
+    assert calls(org, "/results") == before + 1
+    assert Export(tmp_path / "bulk").holds_exactly(ids_in(org))
+    assert jobs(org) == {}
+
+
+@pytest.mark.parametrize("double", [0, 1])
+def test_a_chunk_that_holds_the_rows_of_another_is_not_published(org, client, tmp_path, double):
+    plan = plan_of(client, tmp_path / "bulk")
+    wrong = replace(plan.segments[4], chunk=plan.segments[double].chunk)
+    segments = (*plan.segments[:4], wrong, *plan.segments[5:])
+    pages = export_segments(client, replace(plan, segments=segments), tmp_path / "bulk", threads=2, attempt=1)
+
+    with pytest.raises(InconsistentPagesError, match="the same record"):
+        publish(client, tmp_path / "bulk", plan, pages, api_calls=0)
+    assert not (tmp_path / "bulk" / "manifest.json").exists()
+
+
+def test_fewer_rows_than_the_job_found_are_not_published(org, client, tmp_path):
+    plan = plan_of(client, tmp_path / "bulk")
+    pages = export_segments(client, plan, tmp_path / "bulk", threads=2, attempt=1)
+    plan = replace(plan, job=replace(plan.job, records=901))
+
+    with pytest.raises(InconsistentPagesError, match=r"hold 900 rows, and the Bulk job \w+ found 901"):
+        publish(client, tmp_path / "bulk", plan, pages, api_calls=0)
+
+
+def test_chunks_in_any_order_are_no_doubles(org, client, tmp_path):
+    plan = plan_of(client, tmp_path / "bulk")
+    pages = export_segments(client, plan, tmp_path / "bulk", threads=2, attempt=1)
+    # As if each had rows from all over the object.
+    spans = [page | {"first_id": min(ids_in(org)), "last_id": max(ids_in(org))} for page in pages]
+
+    publish(client, tmp_path / "bulk", plan, spans, api_calls=0)
+
+    assert Export(tmp_path / "bulk").holds_exactly(ids_in(org))
+
+
+def test_a_later_try_goes_on_with_the_job_unless_the_query_is_another_or_its_time_is_over(org, client, tmp_path):
+    folder = tmp_path / "bulk"
+    first, second = plan_of(client, folder), plan_of(client, folder)
+    assert second.job.id == first.job.id
+
+    third = plan_of(client, folder, request_for(DEALS))
+    assert third.job.id != first.job.id
+    fourth = plan_of(client, folder, request_for(DEALS), timeout=timedelta(0))
+    assert fourth.job.id != third.job.id
+
+    client.bulk.delete(fourth.job.id)
+    assert plan_of(client, folder, request_for(DEALS)).job.id not in (third.job.id, fourth.job.id)
+    assert org.org.bulk_jobs.submitted == 4
+
+
+def test_a_job_of_another_query_is_aborted(org, client, tmp_path):
+    org.settings.bulk_seconds = 600
+    request = replace(request_for(), api="bulk")
+    plans_made = []
+    for query in (request.query, request.query.where("LastName != null")):
+        plan = make_plan(client, replace(request, query=query), readers=4, run_id="run")
+        plans_made.append(start_job(client, plan, tmp_path, bulk_timeout=timedelta(hours=1), by_rest=None))
+    first, second = (plan.job.id for plan in plans_made)
+
+    assert jobs(org) == {first: "Aborted", second: "InProgress"}
+
+
+def test_fields_that_bulk_cannot_read_are_refused_where_bulk_was_asked_for(client, tmp_path):
+    object_type = ObjectType("contacts", "Contact", ("Name", "MailingAddress"))
+
+    with pytest.raises(ConfigurationError, match=r"cannot read these fields.*MailingAddress \(address\).*api='auto'"):
+        plan_of(client, tmp_path / "bulk", request_for(object_type))
+
+
+def test_deleted_records_are_read_where_asked_for(org, client, tmp_path):
+    found = export(client, tmp_path / "bulk", request_for(include_deleted=True))
+
+    assert found.holds_exactly(ids_in(org, deleted=True))
+
+
+def test_an_old_api_version_reads_by_rest(org, client_of, tmp_path):
+    client = client_of(org, api_version="49.0")
+    found = export(client, tmp_path / "bulk", api="auto", bulk_threshold=1)
+
+    assert found.holds_exactly(ids_in(org))
+    assert "Bulk queries need API version 50.0" in found.manifest["api_reason"]
+    with pytest.raises(ConfigurationError, match=r"API version 50\.0"):
+        plan_of(client, tmp_path / "other")
+
+
+@pytest.mark.parametrize(("output_format", "compression"), [("jsonl", "gzip"), ("csv", None), ("parquet", None)])
+def test_every_format_holds_what_it_holds_by_rest(org, client, tmp_path, output_format, compression):
+    insert_awkward(org)
+    request = replace(request_for(DEALS), output_format=output_format, compression=compression)
+    folders = [tmp_path / "bulk", tmp_path / "rest"]
+    rows = []
+    for folder, api in zip(folders, ("bulk", "rest"), strict=True):
+        plan = plan_of(client, folder, request, api=api)
+        pages = export_segments(client, plan, folder, threads=2, attempt=1)
+        publish(client, folder, plan, pages, api_calls=0)
+        found = [PageFormat(plan).decode((folder / page["file"]).read_bytes()) for page in pages]
+        rows.append(sorted((record for page in found for record in page), key=lambda record: record.Id))
+
+    assert rows[0] == rows[1]
+    assert len(rows[0]) == len(ids_in(org, "Opportunity"))
