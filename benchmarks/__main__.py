@@ -14,12 +14,13 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import airflow_cost, exporting, showing
-from benchmarks.targets import Target, export_targets
+from benchmarks import airflow_cost, exporting, formats, showing
+from benchmarks.targets import Target, bulk_targets, export_targets, format_targets
 
 RESULTS = Path(".bench/results.json")
-SECTIONS = ("export", "scaling", "airflow")
+SECTIONS = ("export", "scaling", "bulk", "formats", "airflow")
 SIZES = [50_000, 200_000, 500_000]
+BULK_SIZES = [50_000, 500_000, 1_000_000]
 
 console = Console()
 
@@ -34,13 +35,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results: dict[str, Any] = {"at": datetime.now(timezone.utc).isoformat(timespec="seconds"), "machine": _machine()}
     targets: list[Target] = []
     if "export" in options.only:
-        targets = _export(options.rows, options.rounds, results)
+        targets += _export(options.rows, options.rounds, results)
     if "scaling" in options.only:
         _scaling(results)
+    if "bulk" in options.only:
+        targets += _bulk(results)
+    if "formats" in options.only:
+        targets += _formats(results)
     if "airflow" in options.only:
         _airflow(results)
     results["load_at_end"] = os.getloadavg()[0]
     RESULTS.parent.mkdir(exist_ok=True)
+    results["targets"] = [asdict(target) | {"is_met": target.is_met} for target in targets]
     RESULTS.write_text(json.dumps(results, indent=2))
     if targets:
         showing.summary(targets, console)
@@ -67,7 +73,6 @@ def _export(rows: int, rounds: int, results: dict[str, Any]) -> list[Target]:
     console.print(f"Exporting {rows:,} contacts, {exporting.LATENCY * 1000:.0f} ms a call, {rounds} rounds ...")
     results["export"] = exporting.compare(rows, rounds)
     targets = export_targets({name: result["best"] for name, result in results["export"].items()})
-    results["targets"] = [asdict(target) | {"is_met": target.is_met} for target in targets]
     console.print(showing.export_table(results["export"]))
     console.print("seconds, CPU: the least of the rounds, as other programs can only add to them.")
     console.print("MiB: the greatest peak of resident memory, above what it was after the imports.")
@@ -79,6 +84,26 @@ def _scaling(results: dict[str, Any]) -> None:
     console.print("Exporting ever more contacts; making half a million takes a while ...")
     results["scaling"] = list(exporting.scale(SIZES))
     console.print(showing.scaling_table(results["scaling"]))
+
+
+def _bulk(results: dict[str, Any]) -> list[Target]:
+    console.print("Reading by REST and by Bulk; making a million contacts takes a while ...")
+    results["bulk"] = list(exporting.compare_bulk(BULK_SIZES, rounds=1))
+    for size in results["bulk"]:
+        console.print(showing.bulk_table(size["rows"], size["results"]))
+    console.print("By Bulk, seconds begin with the complete job.")
+    targets = bulk_targets(results["bulk"])
+    console.print(showing.target_table(targets))
+    return targets
+
+
+def _formats(results: dict[str, Any]) -> list[Target]:
+    console.print("Writing contacts in each format ...")
+    results["formats"] = formats.compare_formats()
+    console.print(showing.format_table(results["formats"]))
+    targets = format_targets(results["formats"])
+    console.print(showing.target_table(targets))
+    return targets
 
 
 def _airflow(results: dict[str, Any]) -> None:

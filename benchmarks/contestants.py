@@ -6,10 +6,14 @@ All of them write the same contacts to a local folder, with a token that is alre
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +23,8 @@ from requests.adapters import HTTPAdapter
 from benchmarks.measuring import measure, report
 
 Work = Callable[[], Any]
+
+_POLL = 0.2  # seconds
 
 
 def package(job: dict[str, Any]) -> Work:
@@ -40,6 +46,51 @@ def package(job: dict[str, Any]) -> Work:
         return {"ranges": len(plan.segments), "pages": plan.total_pages}
 
     return work
+
+
+def package_bulk(job: dict[str, Any]) -> Work:
+    """Return what the package does by Bulk API 2.0, from a complete job to the committed manifest."""
+    from airflow_provider_salesforce_export.export.bulk_job import start_job, with_chunks
+    from airflow_provider_salesforce_export.export.manifest import publish
+    from airflow_provider_salesforce_export.export.page import export_segments
+    from airflow_provider_salesforce_export.export.plan import make_plan
+    from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
+    from benchmarks.contacts import StaticToken, contacts_request
+
+    threads, folder = job["threads"], Path(job["folder"])
+    client = SalesforceClient(StaticToken(job["token"]), pool_size=max(10, threads))
+    planned = make_plan(client, replace(contacts_request(), api="bulk"), readers=threads, run_id="bench")
+    plan = start_job(client, planned, folder, bulk_timeout=timedelta(hours=1), by_rest=lambda: planned)
+    assert plan.job
+    while not client.bulk.job(plan.job.id).is_over:
+        time.sleep(_POLL)
+
+    def work() -> dict[str, int]:
+        found = with_chunks(client, plan)
+        pages = export_segments(client, found, folder, threads=threads, attempt=1)
+        publish(client, folder, found, pages, api_calls=0)
+        client.close()
+        return {"chunks": len(found.segments), "files": len(pages)}
+
+    return work
+
+
+def simple_salesforce_bulk2(job: dict[str, Any]) -> Work:
+    """Return what one writes with simple-salesforce's bulk2: result by result from a complete job, as JSON."""
+    from simple_salesforce.bulk2 import Operation
+
+    client = _simple_salesforce(job).bulk2.Contact._client
+    job_id = client.create_job(Operation.query, job["soql"])["id"]
+    client.wait_for_job(job_id, is_query=True)
+
+    def records() -> Iterator[dict[str, str]]:
+        locator = None
+        while locator != "":
+            result = client.get_query_results(job_id, locator or "")
+            locator = result["locator"]
+            yield from csv.DictReader(io.StringIO(result["records"]))
+
+    return lambda: _write_records(records(), job)
 
 
 def simple_salesforce_query_all(job: dict[str, Any]) -> Work:
@@ -112,6 +163,8 @@ def _write_records(records: Any, job: dict[str, Any]) -> None:
 
 CONTESTANTS: dict[str, Callable[[dict[str, Any]], Work]] = {
     "package": package,
+    "package, bulk": package_bulk,
+    "simple-salesforce bulk2": simple_salesforce_bulk2,
     "simple-salesforce query_all": simple_salesforce_query_all,
     "simple-salesforce query_all_iter": simple_salesforce_query_all_iter,
     "floor": floor,

@@ -44,6 +44,23 @@ def scaling_table(results: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
+def bulk_table(rows: int, results: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return the figures of REST and Bulk."""
+    table = _table(f"REST and Bulk, {rows:,} rows", "contestant", *_COSTS, "calls", "rows a second")
+    for name, result in results.items():
+        best = result["best"]
+        table.add_row(name, *_costs(best), str(best["api_calls"]), f"{rows / best['seconds']:,.0f}")
+    return table
+
+
+def format_table(formats: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Return speed and size by format."""
+    table = _table("Formats, one thread", "format", "rows a CPU second", "bytes a row")
+    for name, figures in formats.items():
+        table.add_row(name, f"{figures['rows_per_cpu_second']:,}", f"{figures['bytes_per_row']:.0f}")
+    return table
+
+
 def airflow_table(tasks: Mapping[str, Any], parses: Mapping[str, float]) -> Table:
     """Return what Airflow adds."""
     table = _table("Airflow's own cost", "", "seconds", "CPU s")

@@ -14,6 +14,7 @@ DEFAULT_THREADS = 4
 """The operator's own default: what is compared with programs that have no threads."""
 
 _PEER = "simple-salesforce query_all"
+_MEBIBYTE = 2**20
 _LARGEST = ("memory", "api_calls")
 
 
@@ -72,6 +73,31 @@ def export_targets(figures: Mapping[str, Figures]) -> list[Target]:
     faster = Target("times as fast as query_all", peer["seconds"] / package["seconds"], 3, at_least=True)
     leaner = Target("MiB, of query_all", package["memory"] / peer["memory"], 0.25)
     return [faster, *_against_floor(figures), leaner, *_calls(figures)]
+
+
+def bulk_targets(sizes: Iterable[Mapping[str, Any]]) -> list[Target]:
+    """
+    Compare the package with its peer by Bulk.
+
+    :param sizes: What :func:`benchmarks.exporting.compare_bulk` yielded.
+    """
+    targets = []
+    for size in sizes:
+        results, rows = size["results"], f"{size['rows']:,} rows"
+        peer, package = (results[name]["best"] for name in ("simple-salesforce bulk2", "package, by Bulk"))
+        faster = peer["seconds"] / package["seconds"]
+        targets.append(Target(f"times as fast as bulk2, {rows}", faster, 2, at_least=True))
+        targets.append(Target(f"MiB, {rows}", package["memory"] / _MEBIBYTE, 200))
+    return targets
+
+
+def format_targets(formats: Mapping[str, Figures]) -> list[Target]:
+    """
+    Compare the speed of JSON Lines with what it should be.
+
+    :param formats: What :func:`benchmarks.formats.compare_formats` returned.
+    """
+    return [Target("JSON Lines, rows a CPU second", formats["jsonl"]["rows_per_cpu_second"], 150_000, at_least=True)]
 
 
 def _against_floor(figures: Mapping[str, Figures]) -> Iterable[Target]:
