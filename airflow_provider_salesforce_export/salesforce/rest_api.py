@@ -28,7 +28,7 @@ from airflow_provider_salesforce_export.salesforce.transport import new_session,
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.salesforce.session import TokenSource
 
-_PIECE = 128 * 1024
+_PIECE = 2**18  # bytes: with the 10 KiB that requests reads by itself, unpacking takes longer
 _API_USAGE = re.compile(r"api-usage=(\d+)/(\d+)")
 
 
@@ -126,20 +126,24 @@ class RestApi:
         :param type: What the reply must be, as msgspec understands it.
         :raises SalesforceError: See :mod:`airflow_provider_salesforce_export.exceptions`.
         """
-        return self._parsed(self._request("GET", path, params=params), type)
+        with self.stream(path, params) as (_, body):
+            return _parsed(b"".join(body), type)
 
     @contextmanager
-    def stream(self, path: str) -> Iterator[tuple[Mapping[str, str], Iterator[bytes]]]:
+    def stream(
+        self, path: str, params: dict[str, str] | None = None
+    ) -> Iterator[tuple[Mapping[str, str], Iterator[bytes]]]:
         """
         Give the headers of the reply to a GET request, and its body piece by piece, decompressed.
 
         Nothing is repeated once the headers have come.
 
         :param path: From the host on.
+        :param params: The query.
         :raises IncompleteResponseError: The body is cut short; by the iterator.
         :raises SalesforceError: As for :meth:`get`.
         """
-        with self._request("GET", path, stream=True) as response:
+        with self._request("GET", path, params=params, stream=True) as response:
             yield response.headers, _pieces(response)
 
     def write(self, method: str, path: str, values: dict[str, Any] | None = None) -> Any:
@@ -152,13 +156,15 @@ class RestApi:
         :raises SalesforceError: As for :meth:`get`.
         """
         response = self._request(method, path, json=values)
-        return self._parsed(response, Any) if response.content else None
+        return _parsed(response.content, Any) if response.content else None
 
     def _request(self, method: str, path: str, **options: Any) -> requests.Response:
         self.require_quota(1)
         url = self.instance_url + path
         try:
             response = self._session.request(method, url, timeout=self._timeout, proxies=self._proxies, **options)
+            if not response.ok:
+                _ = response.content  # what is wrong
         except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):
             raise incomplete("was cut short") from None
         except requests.RequestException as error:
@@ -167,15 +173,6 @@ class RestApi:
         if not response.ok:
             raise self._explain(error_of(response), path)
         return response
-
-    @staticmethod
-    def _parsed(response: requests.Response, type: Any) -> Any:
-        try:
-            return msgspec.json.decode(response.content, type=type)
-        except msgspec.ValidationError as error:
-            raise incomplete(f"is not what was asked for ({error})") from None
-        except msgspec.DecodeError:
-            raise incomplete("is not JSON (a maintenance or login page, or cut short)") from None
 
     def _note_usage(self, response: requests.Response) -> None:
         usage = _API_USAGE.search(response.headers.get("Sforce-Limit-Info", ""))
@@ -202,6 +199,15 @@ class RestApi:
     def versions(self) -> list[str]:
         """Return the API versions of the org, oldest first."""
         return [entry["version"] for entry in self.get("/services/data/")]
+
+
+def _parsed(content: bytes, type: Any) -> Any:
+    try:
+        return msgspec.json.decode(content, type=type)
+    except msgspec.ValidationError as error:
+        raise incomplete(f"is not what was asked for ({error})") from None
+    except msgspec.DecodeError:
+        raise incomplete("is not JSON (a maintenance or login page, or cut short)") from None
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes]:
