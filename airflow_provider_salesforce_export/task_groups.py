@@ -13,18 +13,18 @@ from airflow_provider_salesforce_export.operators.base import (
     DEFAULT_CONCURRENCY,
     DEFAULT_CONN_ID,
 )
-from airflow_provider_salesforce_export.operators.count import (
-    DEFAULT_MAX_PAGE_TASKS,
-    SalesforceExportCountOperator,
-)
-from airflow_provider_salesforce_export.operators.pages import SalesforceExportPagesOperator
-from airflow_provider_salesforce_export.operators.planning import (
+from airflow_provider_salesforce_export.operators.choices import (
     DEFAULT_BULK_THRESHOLD,
     DEFAULT_BULK_TIMEOUT,
     DEFAULT_SETTLE,
     FULL_REFRESH_PARAM,
     MAX_PAGE_SIZE,
 )
+from airflow_provider_salesforce_export.operators.count import (
+    DEFAULT_MAX_PAGE_TASKS,
+    SalesforceExportCountOperator,
+)
+from airflow_provider_salesforce_export.operators.pages import SalesforceExportPagesOperator
 from airflow_provider_salesforce_export.operators.publish import SalesforceExportPublishOperator
 
 

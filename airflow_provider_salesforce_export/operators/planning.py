@@ -13,7 +13,7 @@ from airflow_provider_salesforce_export.exceptions import (
     SalesforceExportError,
     SchemaChangedError,
 )
-from airflow_provider_salesforce_export.export.formats.choices import COMPRESSIONS, FORMATS, require_installed
+from airflow_provider_salesforce_export.export.formats.choices import require_installed
 from airflow_provider_salesforce_export.object_types import ObjectType, resolve_object_type
 from airflow_provider_salesforce_export.operators import arguments
 from airflow_provider_salesforce_export.operators.base import (
@@ -23,7 +23,17 @@ from airflow_provider_salesforce_export.operators.base import (
     open_folder,
 )
 from airflow_provider_salesforce_export.operators.bulk_job import await_job
+from airflow_provider_salesforce_export.operators.choices import (
+    DEFAULT_BULK_THRESHOLD,
+    DEFAULT_BULK_TIMEOUT,
+    DEFAULT_SETTLE,
+    FULL_REFRESH_PARAM,
+    MAX_PAGE_SIZE,
+    PAGINATIONS,
+    PARSERS,
+)
 from airflow_provider_salesforce_export.operators.errors import clear_errors
+from airflow_provider_salesforce_export.operators.interval import refuse_place_of_next_run, window_of
 from airflow_provider_salesforce_export.operators.waiting import wait
 from airflow_provider_salesforce_export.salesforce.soql import datetime_literal
 
@@ -36,40 +46,6 @@ if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.schema import Description
     from airflow_provider_salesforce_export.export.window import Window
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
-
-MODES = ("full", "incremental")
-PAGINATIONS = ("auto", "offset", "range")
-APIS = ("auto", "rest", "bulk")
-PARTITION_STYLES = ("plain", "hive")
-SCHEMA_CHANGES = ("warn", "fail")
-MAX_PAGE_SIZE = 2000
-"""Salesforce sends no more records in one reply."""
-DEFAULT_SETTLE = timedelta(minutes=5)
-"""Peers leave records up to ten minutes: what Salesforce commits late carries the time at which it was begun."""
-DEFAULT_BULK_THRESHOLD = 100_000
-DEFAULT_BULK_TIMEOUT = timedelta(hours=12)
-FULL_REFRESH_PARAM = "{{ params.full_refresh | default(false) }}"
-
-_PARSERS: dict[str, Callable[[Any], Any]] = {
-    "page_size": lambda value: arguments.whole_number("page_size", value, most=MAX_PAGE_SIZE),
-    "mode": lambda value: arguments.choice("mode", value, MODES),
-    "full_refresh": lambda value: arguments.flag("full_refresh", value),
-    "include_deleted": lambda value: arguments.flag("include_deleted", value),
-    "since": lambda value: arguments.moment("since", value),
-    "until": lambda value: arguments.moment("until", value),
-    "lookback": lambda value: arguments.duration("lookback", value),
-    "settle": lambda value: arguments.duration("settle", value),
-    "api": lambda value: arguments.choice("api", value, APIS),
-    "bulk_threshold": lambda value: arguments.whole_number("bulk_threshold", value),
-    "bulk_timeout": lambda value: arguments.duration("bulk_timeout", value),
-    "output_format": lambda value: arguments.choice("output_format", value, FORMATS),
-    "compression": lambda value: arguments.optional_choice("compression", value, COMPRESSIONS),
-    "flatten": lambda value: arguments.flag("flatten", value),
-    "partition_style": lambda value: arguments.choice("partition_style", value, PARTITION_STYLES),
-    "on_schema_change": lambda value: arguments.choice("on_schema_change", value, SCHEMA_CHANGES),
-    "api_quota_limit": lambda value: arguments.share("api_quota_limit", value),
-}
-"""How the arguments that may be templates are read, once rendered."""
 
 
 class PlanningOperator(SalesforceOperator):
@@ -108,7 +84,7 @@ class PlanningOperator(SalesforceOperator):
         for an argument that is a template.
     """
 
-    template_fields: Sequence[str] = ("destination", "destination_conn_id", *_PARSERS, "salesforce_conn_id")
+    template_fields: Sequence[str] = ("destination", "destination_conn_id", *PARSERS, "salesforce_conn_id")
     ui_color = "#d8edfb"
     _abort_job: Callable[[], None] | None = None
 
@@ -164,7 +140,7 @@ class PlanningOperator(SalesforceOperator):
         self.deferrable = deferrable
         self.concurrency = arguments.whole_number("concurrency", concurrency)
         self.api_quota_limit = api_quota_limit
-        for name in _PARSERS:
+        for name in PARSERS:
             if not arguments.is_template(getattr(self, name)):
                 self.argument(name)
         if not arguments.is_template(output_format) and not arguments.is_template(compression):
@@ -181,7 +157,7 @@ class PlanningOperator(SalesforceOperator):
         :param context: The task's context.
         """
         with clear_errors():
-            self._refuse_place_of_next_run(context)
+            refuse_place_of_next_run(context)
             window = self._window(context)
             settle = self.argument("settle")
         if window is None:
@@ -296,28 +272,7 @@ class PlanningOperator(SalesforceOperator):
         :param name: Its name.
         :raises ConfigurationError: It is not of its form.
         """
-        return _PARSERS[name](getattr(self, name))
-
-    @staticmethod
-    def _refuse_place_of_next_run(context: Context) -> None:
-        """
-        Refuse a run whose logical date is that of the run after it, which Airflow would then silently leave out.
-
-        A run by hand at the start of an interval is given the interval before it. Neither the scheduler nor a backfill
-        makes a second run of one logical date; a backfill that repeats it keeps its data interval.
-        """
-        run = context["dag_run"]
-        start, end = run.data_interval_start, run.data_interval_end
-        if start is None or end is None or not start < end == run.logical_date:
-            return
-        if context["dag"].timetable.can_be_scheduled:
-            raise ConfigurationError(
-                f"This run exports the interval from {datetime_literal(start)} to {datetime_literal(end)}, and takes "
-                f"the place of the run of the interval that begins at {datetime_literal(end)}, because that is its "
-                "logical date: Airflow makes one run of a logical date, and would leave the other out. Nothing was "
-                "exported. Delete this run in Airflow, and trigger it with another logical date, a second later. If "
-                "the run of the next interval should be there by now, backfill it."
-            )
+        return PARSERS[name](getattr(self, name))
 
     def _require_installed(self) -> None:
         require_installed(self.argument("output_format"), self.argument("compression"))
@@ -338,17 +293,7 @@ class PlanningOperator(SalesforceOperator):
         if full_refresh:
             self.log.info("full_refresh: exporting all records.")
             return None
-        from airflow_provider_salesforce_export.export.window import Window
-
-        run = context["dag_run"]
-        start = self.argument("since") or run.data_interval_start
-        end = self.argument("until") or run.data_interval_end
-        if start is None or end is None:
-            raise ConfigurationError(
-                "This incremental run has no data interval, because it was triggered without a logical date. "
-                "Trigger it with one, or set since and until, or use mode='full'."
-            )
-        return Window(start, end)
+        return window_of(context, since=self.argument("since"), until=self.argument("until"))
 
     def _place(self, context: Context, window: Window | None) -> tuple[Folder, str]:
         """Return the folder of the export, and the path of the run's partition below it."""
