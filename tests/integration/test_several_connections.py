@@ -89,6 +89,7 @@ def test_each_connection_renews_its_own_key_and_reads_its_own_org(orgs, tokens, 
         assert keys.find(account).token["instance_url"] == orgs[name].url
         assert keys.find(account).token["refresh_token"] != tokens[name]["refresh_token"]
     keys, account = keys_of("sandbox")
-    assert keys.find(account).invalidated
+    refused = keys.find(account)
+    assert refused is None or refused.invalidated  # another thread of the task that meets the mark deletes the key
     assert {name: server.org.token_calls for name, server in orgs.items()} == dict.fromkeys(orgs, 1)
-    assert database["integrations.salesforce.key"].count_documents({}) == 3
+    assert database["integrations.salesforce.key"].count_documents({}) == (3 if refused else 2)
