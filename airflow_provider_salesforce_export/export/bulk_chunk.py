@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.exceptions import InconsistentPagesError
 from airflow_provider_salesforce_export.export import destination
-from airflow_provider_salesforce_export.export.bulk_job import with_chunks
+from airflow_provider_salesforce_export.export.bulk_job import delete_job, with_chunks
 from airflow_provider_salesforce_export.export.bulk_rows import RowReader
 from airflow_provider_salesforce_export.export.formats.page_format import PageFormat
 from airflow_provider_salesforce_export.export.page import Page, PageResult, position, write_pages
@@ -106,17 +106,23 @@ def complete_chunks(
             whole += read
     rows = sum(page["rows"] for page in whole)
     if rows != plan.job.records:
+        delete_job(client, plan)  # or the next try would take it up, to end alike
         raise InconsistentPagesError(
             f"The files hold {rows} rows, and the Bulk job {plan.job.id} found {plan.job.records} records. Nothing was "
             "published; clear the task that counts, so that all is read anew."
         )
-    _refuse_doubles(plan, folder, whole)
+    if _holds_doubles(plan, folder, whole):
+        delete_job(client, plan)
+        raise InconsistentPagesError(
+            "Two chunks of the Bulk job hold the same record. Nothing was published; clear the task that counts, so "
+            "that all is read anew."
+        )
     return sorted(whole, key=position), repairs
 
 
-def _refuse_doubles(plan: Plan, folder: Folder, pages: Sequence[PageResult]) -> None:
+def _holds_doubles(plan: Plan, folder: Folder, pages: Sequence[PageResult]) -> bool:
     """
-    Make sure that no Id is in two files; within one, they rise.
+    Return whether an Id is in two files; within one, they rise.
 
     Only files are read whose Ids lie between those of another. Hashes of these are compared, some at a time: eight
     bytes a row, and one false alarm in hundreds of thousands of exports of ten million rows.
@@ -126,11 +132,7 @@ def _refuse_doubles(plan: Plan, folder: Folder, pages: Sequence[PageResult]) -> 
         for record in PageFormat(plan).decode(destination.read(folder / page["file"])):
             value = hash(record.Id)
             hashes[value % _PARTITIONS].append(value)
-    if any(len(set(part)) < len(part) for part in hashes):
-        raise InconsistentPagesError(
-            "Two chunks of the Bulk job hold the same record. Nothing was published; clear the task that counts, so "
-            "that all is read anew."
-        )
+    return any(len(set(part)) < len(part) for part in hashes)
 
 
 def _overlapping(pages: Sequence[PageResult]) -> Iterator[PageResult]:

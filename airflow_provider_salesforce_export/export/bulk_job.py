@@ -2,8 +2,8 @@
 The Bulk query job of an export: submitted once for a DAG run, whatever becomes of its workers.
 
 Its Id is written to a file in the export's folder as soon as Salesforce has named it. A later try of the run takes the
-job up again, from wherever it is by then. Only a worker that dies between the two leaves a job that nobody knows of;
-Salesforce deletes it after seven days.
+job up again, from wherever it is by then. A worker that dies between the two leaves a job that nobody knows of, and so
+does a later try that counts too few rows for a job; Salesforce deletes it after seven days.
 """
 
 from __future__ import annotations
@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from airflow_provider_salesforce_export.exceptions import BulkJobError, ConfigurationError, QueryError, SalesforceError
+from airflow_provider_salesforce_export.exceptions import (
+    BulkJobError,
+    ConfigurationError,
+    DestinationError,
+    QueryError,
+    SalesforceError,
+)
 from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.bulk_rows import bulk_fields
 from airflow_provider_salesforce_export.export.plan import Job, Segment
@@ -116,10 +122,15 @@ def _job(client: SalesforceClient, plan: Plan, folder: Folder, bulk_timeout: tim
             log.info("Going on with the Bulk job %s, which an earlier try submitted at %s.", job.id, job.submitted_at)
             return job
         client.bulk.abort(job.id)
+        delete_job(client, replace(plan, job=job))
     job_id = client.bulk.submit(soql, include_deleted=include_deleted)
     job = Job(job_id, soql, include_deleted, datetime.now(timezone.utc).isoformat(timespec="milliseconds"))
-    with destination.writing(file, msgspec.json.encode(asdict(job)), unfinished=f"{_NAME}-{plan.run_key}.tmp"):
-        pass
+    try:
+        with destination.writing(file, msgspec.json.encode(asdict(job)), unfinished=f"{_NAME}-{plan.run_key}.tmp"):
+            pass
+    except DestinationError:
+        client.bulk.abort(job_id)
+        raise
     log.info("Submitted the Bulk job %s: %s", job_id, soql)
     return job
 

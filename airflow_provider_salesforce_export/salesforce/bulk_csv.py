@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import sys
 from collections.abc import Iterator, Sequence
 
 from airflow_provider_salesforce_export.salesforce.errors import incomplete
@@ -88,6 +89,7 @@ def _rows(block: str, width: int) -> list[Row]:
 
 
 def _parsed(lines: list[str]) -> list[Row]:
+    csv.field_size_limit(sys.maxsize)  # some values, such as the bodies of classes, are above the module's limit
     # Strict, because an open quote at the end means that the last value was cut.
     return list(csv.reader(io.StringIO("\n".join(lines), newline="\n"), strict=True))
 

@@ -146,20 +146,22 @@ class RestApi:
         with self._request("GET", path, params=params, stream=True) as response:
             yield response.headers, _pieces(response)
 
-    def write(self, method: str, path: str, values: dict[str, Any] | None = None) -> Any:
+    def write(self, method: str, path: str, values: dict[str, Any] | None = None, *, heed_quota: bool = True) -> Any:
         """
         Return what a request that changes something is answered with, None for no content; it is never repeated.
 
         :param method: ``POST``, ``PATCH`` or ``DELETE``.
         :param path: From the host on.
         :param values: The body, as JSON.
+        :param heed_quota: Whether it is left undone above the share of the API quota that may be used.
         :raises SalesforceError: As for :meth:`get`.
         """
-        response = self._request(method, path, json=values)
+        response = self._request(method, path, heed_quota=heed_quota, json=values)
         return _parsed(response.content, Any) if response.content else None
 
-    def _request(self, method: str, path: str, **options: Any) -> requests.Response:
-        self.require_quota(1)
+    def _request(self, method: str, path: str, *, heed_quota: bool = True, **options: Any) -> requests.Response:
+        if heed_quota:
+            self.require_quota(1)
         url = self.instance_url + path
         try:
             response = self._session.request(method, url, timeout=self._timeout, proxies=self._proxies, **options)

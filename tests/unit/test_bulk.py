@@ -51,7 +51,7 @@ def tokens():
 def connect(tokens, monkeypatch):
     for repeated in (RestApi.get, BulkQueries._read):
         monkeypatch.setattr(repeated.retry, "sleep", lambda seconds: None)
-    return lambda api_version="62.0": SalesforceClient(tokens, api_version=api_version).bulk
+    return lambda **options: SalesforceClient(tokens, **options).bulk
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_a_spent_quota_of_jobs_is_waited_for(bulk, http, code):
 
 def test_an_old_api_version_is_refused_before_any_call(connect, http):
     with pytest.raises(exceptions.ConfigurationError, match=r"50\.0 or later, and the connection has 49\.0: raise"):
-        connect("49.0").submit(SOQL)
+        connect(api_version="49.0").submit(SOQL)
 
 
 @pytest.mark.parametrize(
@@ -197,6 +197,28 @@ def test_result_pages_are_listed_in_every_form_that_salesforce_has(bulk, http, p
     ]
 
 
+def test_a_job_that_found_nothing_may_have_no_result_pages(bulk, http):
+    add_job(http)
+    http.get(f"{JOB}/resultPages", json={"resultPages": [], "nextRecordsUrl": None, "done": True})
+
+    assert bulk.result_pages("750X") == []
+
+
+def test_a_job_is_aborted_and_deleted_whatever_is_used_of_the_quota(connect, http):
+    http.get(JOB, json={"id": "750X", "state": "InProgress"}, headers={"Sforce-Limit-Info": "api-usage=900/1000"})
+    http.patch(JOB, json={"id": "750X", "state": "Aborted"})
+    http.delete(JOB, status=204)
+    bulk = connect(api_quota_limit=0.8)
+    bulk.job("750X")
+    with pytest.raises(exceptions.QuotaReachedError):
+        bulk.job("750X")
+
+    bulk.abort("750X")
+    bulk.delete("750X")
+
+    assert [call.request.method for call in http.calls] == ["GET", "PATCH", "DELETE"]
+
+
 def test_before_version_58_results_are_found_by_their_locators(connect, http):
     job = f"{ORG}/services/data/v57.0/jobs/query/750X"
     http.get(job, json={"id": "750X", "state": "JobComplete"})
@@ -204,7 +226,7 @@ def test_before_version_58_results_are_found_by_their_locators(connect, http):
         headers = {"Sforce-NumberOfRecords": "1", "Sforce-Locator": following}
         http.get(f"{job}/results?maxRecords=100000{locator}", body=b'"Id"\n"1"\n', headers=headers)
 
-    assert [page.path for page in connect("57.0").result_pages("750X")] == [
+    assert [page.path for page in connect(api_version="57.0").result_pages("750X")] == [
         "/services/data/v57.0/jobs/query/750X/results?maxRecords=100000",
         "/services/data/v57.0/jobs/query/750X/results?maxRecords=100000&locator=B",
     ]
