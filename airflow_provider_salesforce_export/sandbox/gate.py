@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
@@ -46,12 +47,9 @@ class Gate:
         query = scope["query_string"].decode("latin-1")
         target = f"{scope['path']}?{query}" if query else scope["path"]
         await self._prepare(scope, query)
-        recorder = _Recorder(send)
+        recorder = _Recorder(send, lambda status: self.org.calls.append(_call(scope, query, status)))
         fault = self.org.faults.take(target)
-        try:
-            await self._answer(fault, len(scope["raw_path"]) + 1 + len(query), scope, receive, recorder)
-        finally:
-            self.org.calls.append(_call(scope, query, recorder.status))
+        await self._answer(fault, len(scope["raw_path"]) + 1 + len(query), scope, receive, recorder)
 
     async def _prepare(self, scope: Scope, query: str) -> None:
         if not scope["path"].startswith("/services/data"):
@@ -75,15 +73,15 @@ class Gate:
 
 
 class _Recorder:
-    """Passes messages on and notes the status."""
+    """Passes messages on and notes the status, before the client can know it."""
 
-    def __init__(self, send: Send) -> None:
-        self.status = 0
+    def __init__(self, send: Send, note: Callable[[int], None]) -> None:
         self._send = send
+        self._note = note
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.status = message["status"]
+            self._note(message["status"])
         await self._send(message)
 
 
