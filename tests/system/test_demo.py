@@ -1,6 +1,7 @@
 """``make demo`` and ``make ui`` as a newcomer runs them: in processes of their own, with Airflow's real scheduler."""
 
 import json
+import os
 import re
 import signal
 import socket
@@ -33,9 +34,10 @@ def processes_in(folder):
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             environment, command = (entry / "environ").read_bytes(), (entry / "cmdline").read_bytes()
+            works_in = os.readlink(entry / "cwd").encode()  # some, such as Redis, write over the other two
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
-        if str(folder).encode() in environment + command:
+        if str(folder).encode() in environment + command + works_in:
             found.append(command.replace(b"\0", b" ").decode())
     return found
 
