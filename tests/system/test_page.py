@@ -250,10 +250,11 @@ def test_a_button_that_may_not_be_pressed_says_why(browser_tab):
         ({"state": "never", "grant_type": "jwt_bearer"}, "Log in", "jwt_bearer needs no login"),
     ]
     with_connections(browser_tab, *({"conn_id": f"c{n}", **change} for n, (change, _, _) in enumerate(expected)))
-    opened(browser_tab)
+    with browser_tab.expect_request("**/c0/test"), browser_tab.expect_request("**/c5/test"):
+        opened(browser_tab)  # which tests what is connected
     expect(browser_tab.get_by_role("region")).to_have_count(len(expected))
     calls = []
-    browser_tab.on("request", lambda request: calls.append(request.url) if "/v1/" in request.url else None)
+    browser_tab.on("request", lambda request: calls.append(request.url) if request.method != "GET" else None)
 
     for number, (_, button, reason) in enumerate(expected):
         off = browser_tab.get_by_role("region", name=f"c{number}").get_by_role("button", name=button)
