@@ -12,15 +12,16 @@ from airflow_provider_salesforce_export.triggers.bulk_job import BulkJobTrigger,
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.plan import Job
     from airflow_provider_salesforce_export.operators.planning import PlanningOperator
+    from airflow_provider_salesforce_export.salesforce.bulk import BulkJob
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
 FIRST_DELAY = 5.0
 """Seconds; a task that is deferred for less may come back before Airflow knows that it has gone."""
 
 
-def await_job(operator: PlanningOperator, client: SalesforceClient, job: Job, event: dict[str, Any]) -> None:
+def await_job(operator: PlanningOperator, client: SalesforceClient, job: Job, event: dict[str, Any]) -> BulkJob:
     """
-    Return when a job is over; abort it when its time is.
+    Return a job once it is over; abort it when its time is.
 
     :param operator: The operator of the task. Where it is deferrable, the task is deferred, and its ``resume`` called.
     :param client: The org.
@@ -32,7 +33,10 @@ def await_job(operator: PlanningOperator, client: SalesforceClient, job: Job, ev
 
     delay, bulk_timeout = FIRST_DELAY, operator.argument("bulk_timeout")
     until = deadline(job, bulk_timeout)
-    while not (found := client.bulk.job(job.id)).is_over:
+    while True:
+        found = client.bulk.job(job.id)
+        if found.is_over:
+            return found
         if datetime.now(timezone.utc) >= until:
             client.bulk.abort(job.id)
             raise BulkJobError(

@@ -29,7 +29,7 @@ class SalesforceExportCountOperator(PlanningOperator):
 
     :param max_page_tasks: The most page tasks, within Airflow's ``[core] max_map_length``. Where there are more
         pages, a task reads several.
-    :param kwargs: See :class:`PlanningOperator` for what is to be exported.
+    :param kwargs: See :class:`~airflow_provider_salesforce_export.operators.options.ExportOptions`.
     """
 
     def __init__(self, *, max_page_tasks: int = DEFAULT_MAX_PAGE_TASKS, **kwargs: Any) -> None:

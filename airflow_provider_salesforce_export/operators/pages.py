@@ -11,9 +11,9 @@ from airflow_provider_salesforce_export.operators.base import (
     DEFAULT_API_QUOTA_LIMIT,
     DEFAULT_CONCURRENCY,
     SalesforceOperator,
-    open_folder,
 )
 from airflow_provider_salesforce_export.operators.errors import clear_errors
+from airflow_provider_salesforce_export.operators.folders import open_folder
 from airflow_provider_salesforce_export.operators.waiting import waiting_for_quota
 
 if TYPE_CHECKING:

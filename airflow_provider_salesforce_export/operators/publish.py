@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
-from airflow_provider_salesforce_export.operators.base import SalesforceOperator, open_folder
+from airflow_provider_salesforce_export.operators.base import SalesforceOperator
 from airflow_provider_salesforce_export.operators.errors import clear_errors
+from airflow_provider_salesforce_export.operators.folders import open_folder
 from airflow_provider_salesforce_export.operators.waiting import waiting_for_quota
 
 if TYPE_CHECKING:
