@@ -4,10 +4,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 UV := $(or $(shell command -v uv),$(CURDIR)/$(BIN)/uv)
 INSTALLED := .venv/.installed
+DOCS_INSTALLED := .venv/.installed-docs
 CODE := airflow_provider_salesforce_export benchmarks dags tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-celery ui test bench lint format constraints clean
+.PHONY: help demo demo-celery ui test bench docs lint format constraints clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +28,10 @@ test: $(INSTALLED) ## Run all tests; ARGS="-k count" passes arguments to pytest
 bench: $(INSTALLED) ## Measure speed, memory and API calls against simple-salesforce and plain HTTP; ARGS="--only export"
 	@$(BIN)/python -m benchmarks $(ARGS)
 
+docs: $(DOCS_INSTALLED) ## Build the documentation into site/, with warnings as errors
+	@$(BIN)/mkdocs build --strict --quiet
+	@echo "The documentation begins at site/index.html."
+
 lint: $(INSTALLED) ## Check style, types, and docker-compose.yaml
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
@@ -38,11 +43,11 @@ format: $(INSTALLED) ## Format the code
 	$(BIN)/ruff format $(CODE)
 
 constraints: $(INSTALLED) ## Pin every dependency anew in constraints.txt
-	$(UV) pip compile --quiet --universal --upgrade --python-version 3.10 --all-extras --group dev --no-annotate \
+	$(UV) pip compile --quiet --universal --upgrade --python-version 3.10 --all-extras --group dev --group docs --no-annotate \
 	    --custom-compile-command "make constraints" --output-file constraints.txt pyproject.toml
 
 clean: ## Remove what the other targets made: .venv, the demo's files, caches
-	rm -rf .venv .bench .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist
+	rm -rf .venv .bench .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist site
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -57,4 +62,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	fi
 	@$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --constraint constraints.txt \
 	    --build-constraint constraints.txt --editable '.[azure,gcs,s3,parquet,zstd,sandbox]' --group dev
+	@touch $@
+
+$(DOCS_INSTALLED): $(INSTALLED)
+	@$(UV) pip install --quiet --python $(BIN)/python --constraint constraints.txt --group docs
 	@touch $@
