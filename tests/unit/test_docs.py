@@ -4,6 +4,7 @@ import re
 import unicodedata
 from pathlib import Path
 
+import airflow.sdk  # noqa: F401 - which loads the provider's metadata itself, and must come first
 import pytest
 import yaml
 
