@@ -92,7 +92,8 @@ def test_the_latest_state_has_each_record_once_as_it_was_last(export, tmp_path):
 def test_the_page_explains_every_key_of_a_manifest(export):
     _, export = export
     table = PAGE.partition("## The manifest")[2].partition("##")[0]
-    keys = {name for line in table.splitlines() for name in re.findall(r"`(\w+)`", line.partition(" | ")[0])}
+    rows = [line.partition(" | ")[0] for line in table.splitlines() if line.startswith("| `")]
+    keys = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
 
     manifest = export()
 

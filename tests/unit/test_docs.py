@@ -4,15 +4,17 @@ import re
 import unicodedata
 from pathlib import Path
 
-import airflow.sdk  # noqa: F401 - which loads the provider's metadata itself, and must come first
 import pytest
 import yaml
+from airflow.dag_processing.dagbag import DagBag
 
 from airflow_provider_salesforce_export.get_provider_info import get_provider_info
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
+README = ROOT / "README.md"
+EXAMPLE = re.compile(r"^```python\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"(?P<image>!?)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
 
@@ -42,7 +44,7 @@ def paths_in(nav):
             yield from [target] if isinstance(target, str) else paths_in(target)
 
 
-@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, README], ids=lambda page: page.name)
 def test_every_link_and_every_image_leads_somewhere(page):
     for path, anchor in links(page):
         assert path.is_file(), f"{path} is not there"
@@ -66,3 +68,16 @@ def test_the_page_on_connections_has_every_field_of_the_form():
 
     documented = re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)
     assert sorted(documented) == sorted(get_provider_info()["connection-types"][0]["conn-fields"])
+
+
+@pytest.mark.parametrize(
+    "example",
+    [code for page in [*PAGES, README] for code in EXAMPLE.findall(page.read_text()) if "with DAG(" in code],
+)
+def test_every_dag_on_a_page_is_parsed(example, tmp_path):
+    (tmp_path / "example.py").write_text(example)
+
+    bag = DagBag(dag_folder=str(tmp_path))
+
+    assert bag.import_errors == {}
+    assert bag.dags
