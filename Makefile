@@ -30,7 +30,7 @@ bench: $(INSTALLED) ## Measure speed, memory and API calls against simple-salesf
 
 docs: $(DOCS_INSTALLED) ## Build the documentation into site/, with warnings as errors
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
-	@echo "The documentation begins at site/index.html."
+	@echo "Open site/index.html; with its search: $(BIN)/python -m http.server --directory site"
 
 lint: $(INSTALLED) ## Check style, types, and docker-compose.yaml
 	$(BIN)/ruff check $(CODE)
