@@ -5,7 +5,7 @@ BIN := .venv/bin
 UV := $(or $(shell command -v uv),$(CURDIR)/$(BIN)/uv)
 INSTALLED := .venv/.installed
 DOCS_INSTALLED := .venv/.installed-docs
-CODE := airflow_provider_salesforce_export benchmarks dags tests
+CODE := airflow_provider_salesforce_export benchmarks dags docs/roles.py tests
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-celery ui test bench docs lint format constraints clean
