@@ -66,7 +66,8 @@ def warn_of_unknown(names: Iterable[str], where: str) -> None:
 
     unknown = sorted(set(names) - set(CONNECTION_FIELDS))
     if unknown:
-        meant = {close for name in unknown for close in get_close_matches(name.lower(), CONNECTION_FIELDS, n=1, cutoff=0.8)}
+        known = list(CONNECTION_FIELDS)
+        meant = {close for name in unknown for close in get_close_matches(name.lower(), known, n=1, cutoff=0.8)}
         advice = f" Perhaps this was meant: {', '.join(sorted(meant))}." if meant else ""
         log.warning("Nothing reads the extra fields %s %s.%s", ", ".join(unknown), where, advice)
 
