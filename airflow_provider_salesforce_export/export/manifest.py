@@ -164,11 +164,14 @@ def _manifest(
 
 def _report(manifest: Manifest, folder: Folder) -> None:
     log.info(
-        "Published %d rows of %s in %d page(s) with %d API calls: %s",
-        manifest["rows"],
+        "Published %s rows of %s in %d page(s), %.1f MB, with %d API calls and %d repairs in %.1f s: %s",
+        f"{manifest['rows']:,}",
         manifest["object_type"],
         len(manifest["pages"]),
+        manifest["bytes"] / 1e6,
         manifest["api_calls"],
+        len(manifest["repairs"]),
+        manifest["seconds"],
         folder / NAME,
     )
     if manifest["drift"] or manifest["count_after"] != manifest["count"]:

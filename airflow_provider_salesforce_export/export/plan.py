@@ -131,6 +131,11 @@ class Plan:
         return "bulk" if self.pagination == "bulk" else "rest"
 
     @property
+    def kind_of_page(self) -> str:
+        """Return what people call a part of it: ``page`` or ``chunk``."""
+        return "chunk" if self.pagination == "bulk" else "page"
+
+    @property
     def rows_per_file(self) -> int:
         """Return how many rows a file holds at most."""
         return ROWS_PER_CHUNK_FILE if self.pagination == "bulk" else self.request.page_size
@@ -186,18 +191,21 @@ class Plan:
         Return the segments in even shares, each with a label for people.
 
         :param max_tasks: The most shares.
-        :returns: ``[{"label": "pages 5-8 of 25", "segments": [{...}, ...]}, ...]``
+        :returns: ``[{"label": "pages 5-8 of 25 · rows 8,001-16,000", "segments": [{...}, ...]}, ...]``; nobody knows
+            the rows of chunks before they are read.
         """
         count = min(max_tasks, len(self.segments))
         cuts = [len(self.segments) * cut // count for cut in range(count + 1)] if count else []
-        return [self._task(self.segments[a:b]) for a, b in pairwise(cuts)]
+        rows_before = [*(segment.rows_before for segment in self.segments), self.total]
+        return [self._task(self.segments[a:b], rows_before[a] + 1, rows_before[b]) for a, b in pairwise(cuts)]
 
-    def _task(self, segments: tuple[Segment, ...]) -> dict[str, Any]:
+    def _task(self, segments: tuple[Segment, ...], first_row: int, last_row: int) -> dict[str, Any]:
         first, last = segments[0].first_page, segments[-1].first_page + segments[-1].pages - 1
-        kind = "chunk" if self.pagination == "bulk" else "page"
-        pages = f"{kind} {first}" if first == last else f"{kind}s {first}-{last}"
+        pages = f"{self.kind_of_page} {first}" if first == last else f"{self.kind_of_page}s {first}-{last}"
+        has_rows = self.pagination != "bulk" and first_row <= last_row
+        rows = f" · rows {first_row:,}-{last_row:,}" if has_rows else ""
         return {
-            "label": f"{pages} of {self.total_pages}",
+            "label": f"{pages} of {self.total_pages}{rows}",
             "segments": [asdict(segment) for segment in segments],
         }
 

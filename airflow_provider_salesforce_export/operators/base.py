@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from airflow.providers.common.compat.sdk import BaseOperator
+from airflow.providers.common.compat.sdk import BaseOperator, BaseOperatorLink
 
 from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
+from airflow_provider_salesforce_export.operators.links import ConnectionLink
 from airflow_provider_salesforce_export.operators.retries import HAS_RETRY_POLICIES, retry_policy
 
 DEFAULT_CONN_ID = SalesforceExportHook.default_conn_name
@@ -22,6 +24,8 @@ class SalesforceOperator(BaseOperator):
 
     :param salesforce_conn_id: An Airflow connection of type ``salesforce_export``. Templated.
     """
+
+    operator_extra_links: Sequence[BaseOperatorLink] = (ConnectionLink(),)
 
     def __init__(self, *, salesforce_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**kwargs)

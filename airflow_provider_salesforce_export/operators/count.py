@@ -38,7 +38,7 @@ class SalesforceExportCountOperator(PlanningOperator):
 
     def resume(self, context: Context, event: dict[str, Any]) -> list[dict[str, Any]]:
         """
-        Return ``[{"label": "pages 5-8 of 25", "segments": [...]}, ...]``; empty where there are no rows.
+        Return ``[{"label": "pages 5-8 of 25 · rows 8,001-16,000", "segments": [...]}, ...]``; without rows, nothing.
 
         Before 3.3, Airflow does not run ``publish`` in a repeated run that has fewer page tasks than it had before:
         then it gets as many as it can have had, the last ones without work.

@@ -25,6 +25,7 @@ from airflow_provider_salesforce_export.operators.choices import (
     PARSERS,
 )
 from airflow_provider_salesforce_export.operators.folders import require_store
+from airflow_provider_salesforce_export.salesforce.soql import Query
 
 
 class ExportOptions(SalesforceOperator):
@@ -96,6 +97,7 @@ class ExportOptions(SalesforceOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.object_type = resolve_object_type(object_type)
+        self.doc_md = self.doc_md or _describe(self.object_type)
         self.destination = destination
         self.destination_conn_id = destination_conn_id
         self.page_size = page_size
@@ -152,3 +154,11 @@ class ExportOptions(SalesforceOperator):
         """Raise ConfigurationError where a Bulk job is given a pagination."""
         if self.pagination != "auto":
             raise ConfigurationError(f"pagination={self.pagination!r} is for REST: api='bulk' has no such pages.")
+
+
+def _describe(object_type: ObjectType) -> str:
+    query = Query(object_type.sobject, object_type.all_fields()).where(object_type.where).select()
+    return (
+        f"Exports `{object_type.sobject}` of Salesforce as *{object_type.name}*:\n\n```sql\n{query}\n```\n\n"
+        f"An incremental run adds the condition that `{object_type.cursor_field}` lies in its window."
+    )

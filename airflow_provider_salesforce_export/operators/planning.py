@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timezone
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_salesforce_export.exceptions import SalesforceExportError, SchemaChangedError
 from airflow_provider_salesforce_export.operators.bulk_job import await_job
 from airflow_provider_salesforce_export.operators.errors import clear_errors
 from airflow_provider_salesforce_export.operators.folders import open_folder
 from airflow_provider_salesforce_export.operators.interval import refuse_place_of_next_run, window_of
+from airflow_provider_salesforce_export.operators.links import BulkJobLink, ExportFolderLink
 from airflow_provider_salesforce_export.operators.options import ExportOptions
 from airflow_provider_salesforce_export.operators.waiting import wait
 from airflow_provider_salesforce_export.salesforce.soql import datetime_literal
@@ -35,6 +36,11 @@ class PlanningOperator(ExportOptions):
     :param kwargs: See :class:`~airflow_provider_salesforce_export.operators.options.ExportOptions`.
     """
 
+    template_fields: Sequence[str] = ("soql", *ExportOptions.template_fields)
+    template_fields_renderers: ClassVar[dict[str, str]] = {"soql": "sql"}
+    overwrite_rtif_after_execution = True  # the query is known once the window and the fields are
+    operator_extra_links = (ExportFolderLink(), BulkJobLink(), *ExportOptions.operator_extra_links)
+    soql: str | None = None
     _abort_job: Callable[[], None] | None = None
 
     def execute(self, context: Context) -> Any:
@@ -101,6 +107,9 @@ class PlanningOperator(ExportOptions):
             plan, folder = self._start_export(context, client, event["window"], readers=readers)
             event |= _planned(plan) | {"folder": str(folder)}
         plan = Plan.from_dict(event["plan"], event["segments"])
+        self.soql = plan.soql
+        if plan.job:
+            BulkJobLink.push(context, client, plan.job.id)
         if plan.job and plan.job.records is None:
             self._abort_job = partial(client.bulk.abort, plan.job.id)
             plan = with_chunks(client, plan, await_job(self, client, plan.job, event))
@@ -124,6 +133,7 @@ class PlanningOperator(ExportOptions):
         self.require_installed()
         export, partition = self._place(context, window)
         folder = export / partition
+        ExportFolderLink.push(context, folder)
         self.log.info("Destination: %s", folder)
         prepare(folder)
         run = context["dag_run"]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
 from airflow_provider_salesforce_export.operators.base import SalesforceOperator
 from airflow_provider_salesforce_export.operators.errors import clear_errors
 from airflow_provider_salesforce_export.operators.folders import open_folder
+from airflow_provider_salesforce_export.operators.links import ExportFolderLink
 from airflow_provider_salesforce_export.operators.waiting import waiting_for_quota
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ class SalesforceExportPublishOperator(SalesforceOperator):
     """
 
     template_fields: Sequence[str] = ("plan", "results", "salesforce_conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"plan": "json", "results": "json"}
+    operator_extra_links = (ExportFolderLink(), *SalesforceOperator.operator_extra_links)
     ui_color = "#a9d8f5"
 
     def __init__(
@@ -67,6 +70,7 @@ class SalesforceExportPublishOperator(SalesforceOperator):
         hook = SalesforceExportHook(self.salesforce_conn_id)
         with clear_errors(), hook, waiting_for_quota(self, hook, event):
             folder = open_folder(self.plan["folder"], self.plan["destination_conn_id"])
+            ExportFolderLink.push(context, folder)
             manifest = publish(
                 hook.client,
                 folder,
