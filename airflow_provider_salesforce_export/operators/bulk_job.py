@@ -47,3 +47,5 @@ def await_job(operator: PlanningOperator, client: SalesforceClient, job: Job, ev
             operator.defer(trigger=trigger, method_name="resume")
         time.sleep(delay)
         delay = slower(delay)
+    running = datetime.now(timezone.utc) - datetime.fromisoformat(job.submitted_at)
+    client.meter.time("bulk_job.duration", running.total_seconds())
