@@ -25,7 +25,8 @@ def export_asset(object_type: str | ObjectType, destination: str) -> Asset | Ass
     """
     Return what to schedule a DAG on that works with an export: each export that is published is an event of it.
 
-    It is the folder that all runs of the export share, ``{destination}/{object type}``, whatever their partitions.
+    It is the folder that all runs of the export share, ``{destination}/{object type}``, whatever their partitions. Of
+    a mapped operator, Airflow records the events of those folders alone that some DAG names.
 
     :param object_type: ``"contacts"``, ``"deals"``, ``"notes"``, or an :class:`ObjectType`.
     :param destination: The destination, as the export has it. Where that is a template, its folder is known only when

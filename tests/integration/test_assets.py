@@ -1,5 +1,6 @@
 """The event of a published export, and the example DAG that loads what it names."""
 
+import json
 import sqlite3
 from contextlib import closing
 from datetime import datetime, timezone
@@ -8,12 +9,13 @@ from pathlib import Path
 import pytest
 from airflow.dag_processing.dagbag import DagBag
 from airflow.models.asset import AssetEvent
-from airflow.sdk import Param
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG, Param
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
-from airflow_provider_salesforce_export import SalesforceExportOperator, SalesforceExportTaskGroup
-from tests.integration.conftest import Export, ids_in, published, run
+from airflow_provider_salesforce_export import SalesforceExportOperator, SalesforceExportTaskGroup, export_asset
+from tests.integration.conftest import Export, ids_in, run
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
 
@@ -163,17 +165,35 @@ def test_a_page_that_was_cut_is_not_loaded_and_what_was_loaded_stays(start_org, 
     server = start_org(contacts=500)
     connections(server)
     with make_dag() as dag:
-        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), page_size=100)
+        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), page_size=100, output_format="jsonl")
     run(dag)
-    export = published(tmp_path)
-    manifest = export.folder / "manifest.json"
+    (manifest,) = tmp_path.glob("contacts/*/manifest.json")
     load(manifest)
-    page = export.folder / export.manifest["pages"][-1]["file"]
-    page.write_bytes(page.read_bytes()[:-2])
+    page = manifest.with_name(json.loads(manifest.read_bytes())["pages"][-1]["file"])
+    page.write_bytes(page.read_bytes().rpartition(b'{"Id"')[0])
 
     assert load(manifest) == ("failed", None)
 
     assert [row[0] for row in loaded(tmp_path)] == sorted(ids_in(server))
+
+
+def test_a_mapped_operator_is_an_event_where_another_dag_waits_for_its_folder(
+    start_org, connections, make_dag, tmp_path
+):
+    server = start_org(contacts=50)
+    connections(server)
+    waited_for, other = ((tmp_path / name).as_uri() for name in ("waited_for", "other"))
+    with DAG("waits", schedule=export_asset("contacts", waited_for)) as waiting:
+        EmptyOperator(task_id="work")
+    run(waiting)
+    with make_dag() as dag:
+        exporting = SalesforceExportOperator.partial(task_id="export", object_type="contacts")
+        exporting.expand(destination=[waited_for, other])
+
+    dag_run, _ = run(dag)
+
+    assert dag_run.state == "success"
+    assert [uri for uri, _ in events_of(dag)] == [f"{waited_for}/contacts"]
 
 
 def test_a_run_by_hand_without_a_manifest_says_what_to_do(loading, tmp_path, capfd):
