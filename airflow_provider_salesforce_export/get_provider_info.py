@@ -24,6 +24,9 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": CONNECTION_FIELDS,
             }
         ],
+        "asset-uris": [
+            {"schemes": ["salesforce"], "handler": "airflow_provider_salesforce_export.assets.sanitize_uri"},
+        ],
         "cli": ["airflow_provider_salesforce_export.cli.definition.get_cli_commands"],
         "config": {
             "salesforce_export": {

@@ -81,6 +81,7 @@ def publish(
     manifest = commit(folder, manifest, run_key=plan.run_key, attempt=attempt)
     delete_job(client, plan)
     _report(manifest, folder)
+    _meter(client, manifest)
     return manifest
 
 
@@ -160,6 +161,16 @@ def _manifest(
         "repairs": repairs,
         "pages": described,
     }
+
+
+def _meter(client: SalesforceClient, manifest: Manifest) -> None:
+    meter, object_type = client.meter, manifest["object_type"]
+    meter.count("exports", object_type=object_type)
+    meter.count("rows", manifest["rows"], object_type=object_type)
+    meter.count("bytes", manifest["bytes"], object_type=object_type)
+    meter.count("pages", len(manifest["pages"]), object_type=object_type)
+    meter.count("repairs", len(manifest["repairs"]), object_type=object_type)
+    meter.time("export.duration", manifest["seconds"], object_type=object_type)
 
 
 def _report(manifest: Manifest, folder: Folder) -> None:

@@ -128,11 +128,17 @@ def _export_segment(
     if segment.chunk:
         from airflow_provider_salesforce_export.export.bulk_chunk import export_chunk
 
-        done += export_chunk(client, plan, segment, folder, suffix)
+        done += _metered(client, plan, export_chunk(client, plan, segment, folder, suffix))
         return
     read_pages = _offset_page if plan.pagination == "offset" else range_pages
     for parts in write_pages(read_pages(client, plan, segment), plan, folder, suffix):
-        done += parts
+        done += _metered(client, plan, parts)
+
+
+def _metered(client: SalesforceClient, plan: Plan, parts: list[PageResult]) -> list[PageResult]:
+    for part in parts:
+        client.meter.time("page.duration", part["seconds"], object_type=plan.request.object_type)
+    return parts
 
 
 def _offset_page(client: SalesforceClient, plan: Plan, segment: Segment) -> Iterator[Page]:
@@ -228,12 +234,13 @@ def write_pages(pages: Iterable[Page], plan: Plan, folder: Folder, suffix: str) 
             destination.write(folder / result["file"], content)
         result["seconds"] = round(time.monotonic() - started, 3)
         log.info(
-            "%s %d of %d: %d rows, %d bytes.",
+            "%s %d of %d: %d rows, %d bytes, %.2f s.",
             plan.kind_of_page.capitalize(),
             page.number,
             plan.total_pages,
             result["rows"],
             result["bytes"],
+            result["seconds"],
         )
         parts.append(result)
         if page.is_last_part:

@@ -33,10 +33,7 @@ def await_job(operator: PlanningOperator, client: SalesforceClient, job: Job, ev
 
     delay, bulk_timeout = FIRST_DELAY, operator.argument("bulk_timeout")
     until = deadline(job, bulk_timeout)
-    while True:
-        found = client.bulk.job(job.id)
-        if found.is_over:
-            return found
+    while not (found := client.bulk.job(job.id)).is_over:
         if datetime.now(timezone.utc) >= until:
             client.bulk.abort(job.id)
             raise BulkJobError(
@@ -51,3 +48,6 @@ def await_job(operator: PlanningOperator, client: SalesforceClient, job: Job, ev
             operator.defer(trigger=trigger, method_name="resume")
         time.sleep(delay)
         delay = slower(delay)
+    running = datetime.now(timezone.utc) - datetime.fromisoformat(job.submitted_at)
+    client.meter.time("bulk_job.duration", running.total_seconds())
+    return found

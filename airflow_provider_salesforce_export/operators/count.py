@@ -46,6 +46,8 @@ class SalesforceExportCountOperator(PlanningOperator):
         :param context: The task's context.
         :param event: See :meth:`PlanningOperator.resume` and :meth:`PlanningOperator.plan_export`.
         """
+        from airflow_provider_salesforce_export.assets import export_uri
+
         api_quota_limit = self.argument("api_quota_limit")
         hook = SalesforceExportHook(self.salesforce_conn_id, api_quota_limit=api_quota_limit)
         with clear_errors(), hook, waiting_for_quota(self, hook, event):
@@ -54,6 +56,7 @@ class SalesforceExportCountOperator(PlanningOperator):
             plan, folder = self.plan_export(context, hook.client, event, readers=readers)
             shared = plan.to_dict() | {
                 "folder": str(folder),
+                "export_uri": export_uri(self.destination, self.object_type.name),
                 "destination_conn_id": self.destination_conn_id,
                 "api_calls": hook.client.usage.calls,
             }
