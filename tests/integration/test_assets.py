@@ -200,4 +200,5 @@ def test_a_run_by_hand_without_a_manifest_says_what_to_do(loading, tmp_path, cap
     dag_run, _ = run(loading, run_conf={"database": str(tmp_path / "sqlite")})
 
     assert dag_run.state == "failed"
-    assert "trigger it with the URL of a manifest" in capfd.readouterr().out
+    captured = capfd.readouterr()
+    assert "trigger it with the URL of a manifest" in captured.out + captured.err
