@@ -29,6 +29,16 @@ class Batch(msgspec.Struct, gc=False):
     nextRecordsUrl: str | None = None
 
 
+class Identified(msgspec.Struct, gc=False):
+    """
+    A record of which nothing but its Id is read.
+
+    :param Id: Its Id.
+    """
+
+    Id: str
+
+
 @lru_cache(maxsize=256)
 def record_type(sobject: str, fields: tuple[str, ...]) -> type[Any]:
     """
