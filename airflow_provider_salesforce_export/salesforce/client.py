@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -13,7 +13,7 @@ from airflow_provider_salesforce_export.exceptions import ApiVersionError, Query
 from airflow_provider_salesforce_export.salesforce.bulk import BulkQueries
 from airflow_provider_salesforce_export.salesforce.errors import incomplete
 from airflow_provider_salesforce_export.salesforce.records import Batch
-from airflow_provider_salesforce_export.salesforce.rest_api import RestApi
+from airflow_provider_salesforce_export.salesforce.rest_api import RestApi, parsed
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.salesforce.rest_api import ApiUsage
@@ -103,20 +103,20 @@ class SalesforceClient:
         :raises IncompleteResponseError: The batches together hold fewer or more records than Salesforce announced.
         :raises SalesforceError: See :mod:`airflow_provider_salesforce_export.exceptions`.
         """
-        batch = self._query_batch(self._query_path(include_deleted), soql)
+        batch = self._query_batch(self._query_path(include_deleted), soql, record_type)
         announced, received = batch.totalSize, 0
         while True:
             following = None if batch.done else batch.nextRecordsUrl
-            records = _records(batch, record_type)
+            records = batch.records
             received += len(records)
-            del batch  # or its bytes, and then its records, would be there until the next batch is
+            del batch  # or its records would be there until the next batch is
             yield records
             del records
             if following is None or received > announced:
                 break
             if not following.startswith("/"):
                 raise incomplete("names no path of this org for what follows")
-            batch = self._query_batch(following)
+            batch = self._query_batch(following, None, record_type)
         if received != announced:
             raise incomplete(
                 f"holds {received} records where it announced {announced} (were some deleted for good meanwhile?)"
@@ -133,7 +133,7 @@ class SalesforceClient:
         :param record_type: As for :meth:`query`.
         :raises SalesforceError: See :mod:`airflow_provider_salesforce_export.exceptions`.
         """
-        return _records(self._query_batch(self._query_path(include_deleted), soql), record_type)
+        return self._query_batch(self._query_path(include_deleted), soql, record_type).records
 
     def describe(self, sobject: str) -> Record:
         """
@@ -207,19 +207,20 @@ class SalesforceClient:
     def _sobject_path(self, *names: str) -> str:
         return "/".join([f"{self._api.data_path}/sobjects", *(quote(name, safe="") for name in names)])
 
-    def _query_batch(self, path: str, soql: str | None = None) -> Batch:
-        batch: Batch = self._api.get(path, {"q": soql} if soql else None, type=Batch)
+    def _query_batch(self, path: str, soql: str | None, record_type: Any = Any) -> Batch[Any]:
+        batch: Batch[Any] = self._api.get(path, {"q": soql} if soql else None, parse=partial(_batch, record_type))
         return batch
 
     def _get_object(self, path: str) -> Record:
-        reply: Record = self._api.get(path, type=dict[str, Any])
+        reply: Record = self._api.get(path, parse=partial(parsed, type=dict[str, Any]))
         return reply
 
 
-def _records(batch: Batch, record_type: Any) -> list[Any]:
+def _batch(record_type: Any, content: bytes) -> Batch[Any]:
     try:
-        return msgspec.json.decode(batch.records, type=list[record_type])
-    except msgspec.ValidationError as error:
+        return msgspec.json.decode(content, type=Batch[record_type])
+    except msgspec.DecodeError as error:
+        parsed(content, Batch[Any])  # raises, unless it is the records that are not of their type
         raise QueryError(
             f"Salesforce's records are not as they were asked for: {error}. Write the fields of the object type as "
             "Salesforce names them: Email, not email."

@@ -1,6 +1,7 @@
 import csv
 import gzip
 import io
+from unittest.mock import patch
 
 import pytest
 import requests
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_salesforce_export import exceptions
 from airflow_provider_salesforce_export.operators.retries import HOPELESS
+from airflow_provider_salesforce_export.salesforce import bulk_csv
 from airflow_provider_salesforce_export.salesforce.bulk import BulkQueries, ResultPage
 from airflow_provider_salesforce_export.salesforce.bulk_csv import csv_columns
 from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
@@ -291,7 +293,8 @@ ODD = [
 
 @pytest.mark.parametrize(("text", "rows"), ODD)
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
-def test_values_are_read_however_they_are_quoted_and_cut_into_pieces(text, rows, size):
+def test_values_are_read_however_they_are_quoted_and_cut_into_pieces(monkeypatch, text, rows, size):
+    monkeypatch.setattr(bulk_csv, "_CHARACTERS_AT_ONCE", size)
     for before in ("", '"0","regular"\n'):
         content = f'"Id","Name"\n{before}{text}'.encode()
         pieces = (content[start : start + size] for start in range(0, len(content), size))
@@ -309,7 +312,8 @@ def test_what_was_written_is_read(quoting, alphabet, data, size):
     content = text.getvalue().encode()
     pieces = (content[start : start + size] for start in range(0, len(content), size))
 
-    assert rows_of(csv_columns(pieces, len(rows), FIELDS)) == rows
+    with patch.object(bulk_csv, "_CHARACTERS_AT_ONCE", size), patch.object(bulk_csv, "_MOST_CHARACTERS", 2 * size):
+        assert rows_of(csv_columns(pieces, len(rows), FIELDS)) == rows
 
 
 BROKEN = [
