@@ -75,15 +75,10 @@ def _files(
         records += page_format.pack(reader.records(columns))
         characters += sum(map(len, map("".join, columns)))
         while len(ids) >= most or characters > _CHARACTERS_PER_FILE:
-            file, ids, records, characters = (
-                _file(number, part, ids[:most], records[:most]),
-                ids[most:],
-                records[most:],
-                0,
-            )
+            file = _file(number, part, ids[:most], records[:most])
+            part, ids, records, characters = part + 1, ids[most:], records[most:], 0
             yield file
-            del file
-            part += 1
+            del file  # or its records would be there until those of the next file are
     if ids or not part:
         yield _file(number, part, ids, records)
 
