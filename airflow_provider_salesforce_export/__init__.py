@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from airflow_provider_salesforce_export.assets import export_asset
     from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
     from airflow_provider_salesforce_export.object_types import CONTACTS, DEALS, NOTES, ObjectType
     from airflow_provider_salesforce_export.operators.export import SalesforceExportOperator
@@ -25,6 +26,7 @@ __all__ = [
     "SalesforceExportOperator",
     "SalesforceExportTaskGroup",
     "__version__",
+    "export_asset",
 ]
 
 _MODULES = {
@@ -36,6 +38,7 @@ _MODULES = {
     "SalesforceExportOperator": "operators.export",
     "SalesforceExportTaskGroup": "task_groups",
     "__version__": "version",
+    "export_asset": "assets",
 }
 
 

@@ -21,8 +21,11 @@ def get_provider_info() -> dict[str, Any]:
                 "hook-name": "Salesforce Export",
                 "hook-class-name": "airflow_provider_salesforce_export.hooks.salesforce_export.SalesforceExportHook",
                 "ui-field-behaviour": _FIELD_BEHAVIOUR,
-                "conn-fields": _CONNECTION_FIELDS,
+                "conn-fields": CONNECTION_FIELDS,
             }
+        ],
+        "asset-uris": [
+            {"schemes": ["salesforce"], "handler": "airflow_provider_salesforce_export.assets.sanitize_uri"},
         ],
         "cli": ["airflow_provider_salesforce_export.cli.definition.get_cli_commands"],
         "config": {
@@ -79,7 +82,7 @@ def _field(
     return {"label": label, "description": description, "schema": {"type": [kind, "null"], **schema}}
 
 
-_CONNECTION_FIELDS = {
+CONNECTION_FIELDS = {
     "grant_type": {
         "label": "Grant type",
         "description": "How access tokens are obtained. refresh_token: renewed with the token of a login, which is "

@@ -15,9 +15,6 @@ DEFAULT_CURSOR_FIELD = "SystemModstamp"
 ALL_FIELDS = "*"
 """In the fields of a query that is not yet composed: all that the user may see."""
 
-ADDED_FIELDS = (DEFAULT_CURSOR_FIELD, "IsDeleted")
-"""Read though nobody asked; left out where an sObject has none."""
-
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _API_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _FIELD_PATH = re.compile(rf"{_API_NAME.pattern}(\.{_API_NAME.pattern})*")
@@ -100,10 +97,26 @@ class ObjectType:
 
         :param include_deleted: IsDeleted too, which tells the records of the recycle bin from the others.
         """
-        asked = (ALL_FIELDS,) if self.fields == "all" else self.fields
-        fields = ("Id", *asked, self.cursor_field, *(["IsDeleted"] if include_deleted else []))
-        by_key = {field.lower(): field for field in fields}
+        by_key = {field.lower(): field for field in (*self._asked_fields, *self._added_fields(include_deleted))}
         return tuple(by_key.values())
+
+    def optional_fields(self, *, include_deleted: bool = False) -> tuple[str, ...]:
+        """
+        Return those of :meth:`all_fields` that nobody asked for: an sObject may have none of them.
+
+        :param include_deleted: As for :meth:`all_fields`.
+        """
+        asked = {field.lower() for field in self._asked_fields}
+        if self.cursor_field != DEFAULT_CURSOR_FIELD:
+            asked.add(self.cursor_field.lower())
+        return tuple(field for field in self._added_fields(include_deleted) if field.lower() not in asked)
+
+    @property
+    def _asked_fields(self) -> tuple[str, ...]:
+        return ("Id", ALL_FIELDS) if self.fields == "all" else ("Id", *self.fields)
+
+    def _added_fields(self, include_deleted: bool) -> tuple[str, ...]:
+        return (self.cursor_field, "IsDeleted") if include_deleted else (self.cursor_field,)
 
 
 CONTACTS = ObjectType("contacts", "Contact", ("Name", "Account.Name", "Title", "Phone", "Email", "Contact.Owner.Alias"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from airflow.sdk import TaskGroup, XComArg
 
@@ -26,6 +26,9 @@ from airflow_provider_salesforce_export.operators.count import (
 )
 from airflow_provider_salesforce_export.operators.pages import SalesforceExportPagesOperator
 from airflow_provider_salesforce_export.operators.publish import SalesforceExportPublishOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import Asset, AssetAlias
 
 
 class SalesforceExportTaskGroup(TaskGroup):
@@ -146,7 +149,18 @@ class SalesforceExportTaskGroup(TaskGroup):
             # Without rows there is no page task: it counts as skipped, and the manifest must be written all the same.
             # Where the whole group is skipped, by a branch before it, no task of it succeeds.
             trigger_rule="none_failed_min_one_success",
+            object_type=object_type,
+            destination=destination,
             plan=plan,
             results=cast("Any", self.pages.output),
             salesforce_conn_id=salesforce_conn_id,
         )
+
+    @property
+    def asset(self) -> Asset | AssetAlias:
+        """
+        Return what to schedule a DAG on that works with this export: each that is published is an event of it.
+
+        See :func:`airflow_provider_salesforce_export.assets.export_asset`, which says the same in another file.
+        """
+        return self.publish.asset

@@ -31,7 +31,7 @@ def package(job: dict[str, Any]) -> Work:
     """Return what SalesforceExportOperator does from its client to the committed manifest, without Airflow."""
     from airflow_provider_salesforce_export.export.manifest import publish
     from airflow_provider_salesforce_export.export.page import export_segments
-    from airflow_provider_salesforce_export.export.plan import make_plan
+    from airflow_provider_salesforce_export.export.planning import make_plan
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
     from benchmarks.contacts import StaticToken, contacts_request
 
@@ -53,7 +53,7 @@ def package_bulk(job: dict[str, Any]) -> Work:
     from airflow_provider_salesforce_export.export.bulk_job import start_job, with_chunks
     from airflow_provider_salesforce_export.export.manifest import publish
     from airflow_provider_salesforce_export.export.page import export_segments
-    from airflow_provider_salesforce_export.export.plan import make_plan
+    from airflow_provider_salesforce_export.export.planning import make_plan
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
     from benchmarks.contacts import StaticToken, contacts_request
 
@@ -66,7 +66,8 @@ def package_bulk(job: dict[str, Any]) -> Work:
         time.sleep(_POLL)
 
     def work() -> dict[str, int]:
-        found = with_chunks(client, plan)
+        assert plan.job
+        found = with_chunks(client, plan, client.bulk.job(plan.job.id))
         pages = export_segments(client, found, folder, threads=threads, attempt=1)
         publish(client, folder, found, pages, api_calls=0)
         client.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from datetime import datetime, timezone
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -40,11 +41,14 @@ def export(args: Namespace) -> None:
         deferrable=False,
         **{name: value for name, value in typed.items() if value is not None},
     )
-    try:
-        summary = operator.resume(cast("Any", _context()), {"window": None})
-    except TaskDeferred as deferred:
-        # A task would wait here for API calls to become free; people would rather have their terminal back.
-        sys.exit(str(deferred.__context__))
+    with ExitStack() as on_failure:
+        on_failure.callback(operator.on_kill)
+        try:
+            summary = operator.resume(cast("Any", _context()), {"window": None})
+        except TaskDeferred as deferred:
+            # A task would wait here for API calls to become free; people would rather have their terminal back.
+            sys.exit(str(deferred.__context__))
+        on_failure.pop_all()
     AirflowConsole().print_as(data=[summary], output=args.output)
 
 

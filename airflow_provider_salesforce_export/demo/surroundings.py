@@ -184,6 +184,7 @@ def _environment(home: Path, pages: Path) -> dict[str, str]:
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONNECT_ARGS": f"{sqlite.__name__}.CONNECT_ARGS",
         "AIRFLOW__LOGGING__JSON_LOGS": "True",
         "SALESFORCE_EXPORT_DESTINATION": pages.as_uri(),
+        "SALESFORCE_EXPORT_SQLITE": str(home / "salesforce.sqlite"),
         # Airflow warns where it is not installed; nothing here draws with it.
         "PYTHONWARNINGS": "ignore:Could not import graphviz",
     }

@@ -107,7 +107,7 @@ def complete_chunks(
     whole = [page for page in pages if page["page"] not in lost]
     repairs = list[dict[str, object]]()
     if lost:
-        found = with_chunks(client, plan)
+        found = with_chunks(client, plan, client.bulk.job(plan.job.id))
         for chunk in (chunk for chunk in found.segments if chunk.first_page in lost):
             read = export_chunk(client, plan, chunk, folder, f"-repair{attempt}")
             rows = sum(page["rows"] for page in read)

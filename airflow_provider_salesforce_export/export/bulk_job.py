@@ -2,8 +2,8 @@
 The Bulk query job of an export: submitted once for a DAG run, whatever becomes of its workers.
 
 Its Id is written to a file in the export's folder as soon as Salesforce has named it. A later try of the run takes the
-job up again, from wherever it is by then. A worker that dies between the two leaves a job that nobody knows of, and so
-does a later try that counts too few rows for a job; Salesforce deletes it after seven days.
+job up again, from wherever it is by then; one that does without deletes it. A worker that dies between the two leaves a
+job that nobody knows of; Salesforce deletes it after seven days.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from airflow_provider_salesforce_export.export.bulk_rows import bulk_fields
 from airflow_provider_salesforce_export.export.plan import Job, Segment
 
 if TYPE_CHECKING:
-    from airflow_provider_salesforce_export.export.destination import Folder
+    from airflow_provider_salesforce_export.export.destination import File, Folder
     from airflow_provider_salesforce_export.export.plan import Plan
+    from airflow_provider_salesforce_export.salesforce.bulk import BulkJob
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
 log = logging.getLogger(__name__)
@@ -65,16 +66,16 @@ def start_job(
         return replace(by_rest(), api_reason=f"Bulk API 2.0 refuses the query: {error}")
 
 
-def with_chunks(client: SalesforceClient, plan: Plan) -> Plan:
+def with_chunks(client: SalesforceClient, plan: Plan, found: BulkJob) -> Plan:
     """
     Return the plan with the chunks of its job's results as its segments.
 
     :param client: The org.
-    :param plan: The plan, whose job is over.
+    :param plan: The plan.
+    :param found: Its job, which is over.
     :raises BulkJobError: It failed, was aborted, or is gone.
     """
     assert plan.job
-    found = client.bulk.job(plan.job.id)
     found.require_success(plan.job.soql)
     chunks = [
         Segment(first_page=chunk.number + 1, pages=1, rows_before=0, chunk=chunk.path)
@@ -109,14 +110,27 @@ def delete_job(client: SalesforceClient, plan: Plan) -> None:
             log.warning("The Bulk job %s stays at Salesforce for now: %s", plan.job.id, error)
 
 
+def abandon_job(client: SalesforceClient, plan: Plan, folder: Folder) -> None:
+    """
+    Abort and delete the job that an earlier try of the DAG run has submitted, if there is one.
+
+    :param client: The org.
+    :param plan: The plan of this try, which needs no job.
+    :param folder: Where the export goes.
+    """
+    job = _noted_job(plan, folder)
+    if job:
+        log.info("Giving up the Bulk job %s of an earlier try: this one reads by REST.", job.id)
+        client.bulk.abort(job.id)
+        delete_job(client, replace(plan, job=job))
+
+
 def _job(client: SalesforceClient, plan: Plan, folder: Folder, bulk_timeout: timedelta) -> Job:
     """Return the job that an earlier try of the DAG run has submitted, or submit one."""
     query, include_deleted = plan.request.query, plan.request.include_deleted
     soql = replace(query, fields=bulk_fields(query.fields)).select(ordered=False)
-    file = folder / f"{_NAME}-{plan.run_key}.json"
-    content = destination.read_if_there(file)
-    if content:
-        job = msgspec.json.decode(content, type=Job)
+    job = _noted_job(plan, folder)
+    if job:
         same_query = (job.soql, job.include_deleted) == (soql, include_deleted)
         if same_query and datetime.now(timezone.utc) < deadline(job, bulk_timeout) and _is_alive(client, job):
             log.info("Going on with the Bulk job %s, which an earlier try submitted at %s.", job.id, job.submitted_at)
@@ -126,13 +140,24 @@ def _job(client: SalesforceClient, plan: Plan, folder: Folder, bulk_timeout: tim
     job_id = client.bulk.submit(soql, include_deleted=include_deleted)
     job = Job(job_id, soql, include_deleted, datetime.now(timezone.utc).isoformat(timespec="milliseconds"))
     try:
-        with destination.writing(file, msgspec.json.encode(asdict(job)), unfinished=f"{_NAME}-{plan.run_key}.tmp"):
+        unfinished = f"{_NAME}-{plan.run_key}.tmp"
+        with destination.writing(_note(plan, folder), msgspec.json.encode(asdict(job)), unfinished=unfinished):
             pass
     except DestinationError:
         client.bulk.abort(job_id)
         raise
     log.info("Submitted the Bulk job %s: %s", job_id, soql)
     return job
+
+
+def _note(plan: Plan, folder: Folder) -> File:
+    file: File = folder / f"{_NAME}-{plan.run_key}.json"
+    return file
+
+
+def _noted_job(plan: Plan, folder: Folder) -> Job | None:
+    content = destination.read_if_there(_note(plan, folder))
+    return msgspec.json.decode(content, type=Job) if content else None
 
 
 def _is_alive(client: SalesforceClient, job: Job) -> bool:

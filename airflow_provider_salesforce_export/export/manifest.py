@@ -81,6 +81,7 @@ def publish(
     manifest = commit(folder, manifest, run_key=plan.run_key, attempt=attempt)
     delete_job(client, plan)
     _report(manifest, folder)
+    _meter(client, manifest)
     return manifest
 
 
@@ -162,13 +163,26 @@ def _manifest(
     }
 
 
+def _meter(client: SalesforceClient, manifest: Manifest) -> None:
+    meter, object_type = client.meter, manifest["object_type"]
+    meter.count("exports", object_type=object_type)
+    meter.count("rows", manifest["rows"], object_type=object_type)
+    meter.count("bytes", manifest["bytes"], object_type=object_type)
+    meter.count("pages", len(manifest["pages"]), object_type=object_type)
+    meter.count("repairs", len(manifest["repairs"]), object_type=object_type)
+    meter.time("export.duration", manifest["seconds"], object_type=object_type)
+
+
 def _report(manifest: Manifest, folder: Folder) -> None:
     log.info(
-        "Published %d rows of %s in %d page(s) with %d API calls: %s",
-        manifest["rows"],
+        "Published %s rows of %s in %d page(s), %.1f MB, with %d API calls and %d repairs in %.1f s: %s",
+        f"{manifest['rows']:,}",
         manifest["object_type"],
         len(manifest["pages"]),
+        manifest["bytes"] / 1e6,
         manifest["api_calls"],
+        len(manifest["repairs"]),
+        manifest["seconds"],
         folder / NAME,
     )
     if manifest["drift"] or manifest["count_after"] != manifest["count"]:

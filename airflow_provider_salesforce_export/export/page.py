@@ -12,7 +12,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import chain
 from operator import lt
@@ -22,6 +22,7 @@ from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.formats.json_pages import PageNumbers
 from airflow_provider_salesforce_export.export.formats.page_format import PageFormat
 from airflow_provider_salesforce_export.export.plan import Segment
+from airflow_provider_salesforce_export.export.progress import INTERVAL, Progress
 from airflow_provider_salesforce_export.salesforce.errors import incomplete
 from airflow_provider_salesforce_export.salesforce.record_ids import sort_key
 
@@ -91,13 +92,18 @@ def export_segments(
     suffix = f"-try{attempt}" if attempt > 1 else ""
     done = [] if done is None else done
     segments = [rest for segment in plan.segments if (rest := _unread(segment, done, plan.request.page_size))]
+    progress = Progress(client, done, sum(segment.pages for segment in plan.segments), plan.kind_of_page)
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        futures = [pool.submit(_export_segment, client, plan, segment, folder, suffix, done) for segment in segments]
+        reading = {pool.submit(_export_segment, client, plan, segment, folder, suffix, done) for segment in segments}
         try:
-            for future in as_completed(futures):
-                future.result()
+            while reading:
+                finished, reading = wait(reading, timeout=INTERVAL, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    future.result()
+                progress.tell_sometimes()
         finally:
             pool.shutdown(cancel_futures=True)
+    progress.tell()
     return sorted(done, key=position)
 
 
@@ -125,11 +131,17 @@ def _export_segment(
     if segment.chunk:
         from airflow_provider_salesforce_export.export.bulk_chunk import export_chunk
 
-        done += export_chunk(client, plan, segment, folder, suffix)
+        done += _metered(client, plan, export_chunk(client, plan, segment, folder, suffix))
         return
     read_pages = _offset_page if plan.pagination == "offset" else range_pages
     for parts in write_pages(read_pages(client, plan, segment), plan, folder, suffix):
-        done += parts
+        done += _metered(client, plan, parts)
+
+
+def _metered(client: SalesforceClient, plan: Plan, parts: list[PageResult]) -> list[PageResult]:
+    for part in parts:
+        client.meter.time("page.duration", part["seconds"], object_type=plan.request.object_type)
+    return parts
 
 
 def _offset_page(client: SalesforceClient, plan: Plan, segment: Segment) -> Iterator[Page]:
@@ -231,7 +243,15 @@ def write_pages(pages: Iterable[Page], plan: Plan, folder: Folder, suffix: str) 
         if page.records:
             destination.write(folder / result["file"], content)
         result["seconds"] = round(time.monotonic() - started, 3)
-        log.info("Page %d of %d: %d rows, %d bytes.", page.number, plan.total_pages, result["rows"], result["bytes"])
+        log.info(
+            "%s %d of %d: %d rows, %d bytes, %.2f s.",
+            plan.kind_of_page.capitalize(),
+            page.number,
+            plan.total_pages,
+            result["rows"],
+            result["bytes"],
+            result["seconds"],
+        )
         parts.append(result)
         if page.is_last_part:
             yield parts

@@ -1,43 +1,25 @@
-"""
-From COUNT to pages: what will be read, in which pieces, and by which tasks.
-
-Three paginations. *offset*, for up to 2,000 rows: one LIMIT/OFFSET query a page. *range*, above: the Id space is cut
-into ranges that can be read in parallel; inside a range each page begins after the last Id of the one before. *bulk*,
-for large objects: a job of Bulk API 2.0 reads, and its results come in chunks, which are known once it is complete.
-"""
+"""What will be read, in which pieces, and by which tasks; as plain data, it goes from task to task."""
 
 from __future__ import annotations
 
 import hashlib
-import logging
 import secrets
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timezone
 from itertools import pairwise
-from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_salesforce_export.exceptions import PaginationError
-from airflow_provider_salesforce_export.export.api_choice import choose_api
-from airflow_provider_salesforce_export.export.ranges import IdRange, find_ranges, survey
-from airflow_provider_salesforce_export.export.schema import Schema, resolve_schema
-from airflow_provider_salesforce_export.salesforce.soql import MAX_OFFSET, Query
+from airflow_provider_salesforce_export.export.schema import Schema
+from airflow_provider_salesforce_export.salesforce.soql import Query
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.drift import SchemaChange
-    from airflow_provider_salesforce_export.export.schema import Description
-    from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
-
-log = logging.getLogger(__name__)
 
 ROWS_PER_CHUNK_FILE = 10_000
 """The most rows in a file of a Bulk job's results: a file is in memory while it is made."""
 
 _RUN_KEY_LENGTH = 8  # hexadecimal digits
 _ATTEMPT_BYTES = 2  # of randomness
-_FILL = 0.95  # so full are the pages of a range planned: ranges come out a little larger and smaller than their share
 
 
 @dataclass(frozen=True)
@@ -56,6 +38,7 @@ class Request:
     :param window: ``{"cursor_field", "start", "end"}`` of an incremental run, as it is read; None for a full one.
     :param api: ``auto``, ``rest`` or ``bulk``.
     :param bulk_threshold: From how many rows on ``auto`` is ``bulk``.
+    :param optional_fields: Those of the query that are left out where the sObject has none.
     """
 
     object_type: str
@@ -69,6 +52,7 @@ class Request:
     window: dict[str, str] | None = None
     api: str = "rest"
     bulk_threshold: int = 1
+    optional_fields: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,6 +131,11 @@ class Plan:
         return "bulk" if self.pagination == "bulk" else "rest"
 
     @property
+    def kind_of_page(self) -> str:
+        """Return what people call a part of it: ``page`` or ``chunk``."""
+        return "chunk" if self.pagination == "bulk" else "page"
+
+    @property
     def rows_per_file(self) -> int:
         """Return how many rows a file holds at most."""
         return ROWS_PER_CHUNK_FILE if self.pagination == "bulk" else self.request.page_size
@@ -163,7 +152,7 @@ class Plan:
 
     def renewed(self) -> Plan:
         """Return the plan under a new name, for files that have nothing to do with those read by it before."""
-        return replace(self, run=self.run_key + secrets.token_hex(_ATTEMPT_BYTES))
+        return replace(self, run=_attempt(self.run_key))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan without its segments as plain data, for an XCom."""
@@ -181,6 +170,7 @@ class Plan:
         """
         request = dict(plain["request"])
         query = request["query"]
+        request["optional_fields"] = tuple(request["optional_fields"])
         request["query"] = Query(query["sobject"], tuple(query["fields"]), tuple(query["conditions"]))
         return cls(
             request=Request(**request),
@@ -201,113 +191,33 @@ class Plan:
         Return the segments in even shares, each with a label for people.
 
         :param max_tasks: The most shares.
-        :returns: ``[{"label": "pages 5-8 of 25", "segments": [{...}, ...]}, ...]``
+        :returns: ``[{"label": "pages 5-8 of 25 · rows 8,001-16,000", "segments": [{...}, ...]}, ...]``; nobody knows
+            the rows of chunks before they are read.
         """
         count = min(max_tasks, len(self.segments))
         cuts = [len(self.segments) * cut // count for cut in range(count + 1)] if count else []
-        return [self._task(self.segments[a:b]) for a, b in pairwise(cuts)]
+        rows_before = [*(segment.rows_before for segment in self.segments), self.total]
+        return [self._task(self.segments[a:b], rows_before[a] + 1, rows_before[b]) for a, b in pairwise(cuts)]
 
-    def _task(self, segments: tuple[Segment, ...]) -> dict[str, Any]:
+    def _task(self, segments: tuple[Segment, ...], first_row: int, last_row: int) -> dict[str, Any]:
         first, last = segments[0].first_page, segments[-1].first_page + segments[-1].pages - 1
-        kind = "chunk" if self.pagination == "bulk" else "page"
-        pages = f"{kind} {first}" if first == last else f"{kind}s {first}-{last}"
+        pages = f"{self.kind_of_page} {first}" if first == last else f"{self.kind_of_page}s {first}-{last}"
+        has_rows = self.pagination != "bulk" and first_row <= last_row
+        rows = f" · rows {first_row:,}-{last_row:,}" if has_rows else ""
         return {
-            "label": f"{pages} of {self.total_pages}",
+            "label": f"{pages} of {self.total_pages}{rows}",
             "segments": [asdict(segment) for segment in segments],
         }
 
 
-def make_plan(
-    client: SalesforceClient,
-    request: Request,
-    *,
-    readers: int,
-    run_id: str,
-    description: Description | None = None,
-) -> Plan:
+def new_run(run_id: str) -> str:
     """
-    Count the rows, look the fields up, and plan the pages; those of a Bulk job are not known yet.
+    Return a short name for an attempt of a DAG run; those of one DAG run begin alike.
 
-    :param client: The org.
-    :param request: What is to be exported, its fields as people write them.
-    :param readers: How many threads will read at once, over all tasks: the most ranges that are worth finding.
     :param run_id: What tells the DAG run from all others.
-    :param description: What the describe call says of the sObject, where it is known.
-    :raises ConfigurationError: There are no such fields, the user may not see them, or Bulk API 2.0 cannot read them
-        though it was asked for.
-    :raises PaginationError: ``pagination="offset"`` was asked for, and the object is too large for it.
-    :raises SalesforceError: The org refused a query.
     """
-    started_at = datetime.now(timezone.utc)
-    query = request.query
-    with ThreadPoolExecutor(1) as thread:  # neither needs the other: no round trip more than to count
-        resolving = thread.submit(
-            resolve_schema,
-            client,
-            query.sobject,
-            query.fields,
-            description=description,
-            with_parents=request.output_format == "parquet",
-        )
-        whole = survey(client, request)
-    total = whole.rows
-    api, api_reason, typed = choose_api(client, request, total)
-    schema = typed or resolving.result()
-    request = replace(request, query=replace(query, fields=schema.paths))
-    pages = -(-total // request.page_size)
-    pagination = "bulk" if api == "bulk" else _choose_pagination(request, total, pages)
-    if pagination == "bulk":
-        segments = []
-    elif pagination == "offset":
-        segments = [
-            Segment(first_page=number + 1, pages=1, rows_before=number * request.page_size) for number in range(pages)
-        ]
-    elif not pages:
-        segments = []
-    else:
-        wanted = _ranges_wanted(total, request.page_size, readers)
-        segments = _number(find_ranges(client, request, whole, wanted=wanted), request.page_size)
-    total_pages = sum(segment.pages for segment in segments)
-    log.info("%s: %d rows, to be read by the API %s: %s.", request.object_type, total, api, api_reason)
-    if pagination != "bulk":
-        log.info("%d page(s), by %s.", total_pages, pagination)
-    return Plan(
-        request=request,
-        schema=schema,
-        pagination=pagination,
-        api_reason=api_reason,
-        total=total,
-        total_pages=total_pages,
-        run=hashlib.sha256(run_id.encode()).hexdigest()[:_RUN_KEY_LENGTH] + secrets.token_hex(_ATTEMPT_BYTES),
-        started_at=started_at.isoformat(timespec="milliseconds"),
-        segments=tuple(segments),
-    )
+    return _attempt(hashlib.sha256(run_id.encode()).hexdigest()[:_RUN_KEY_LENGTH])
 
 
-def _choose_pagination(request: Request, total: int, pages: int) -> str:
-    if request.pagination == "auto":
-        return "offset" if total <= MAX_OFFSET else "range"
-    highest_offset = (pages - 1) * request.page_size
-    if request.pagination == "offset" and highest_offset > MAX_OFFSET:
-        raise PaginationError(
-            f"{request.object_type} has {total} rows: its last page would need OFFSET {highest_offset}, and Salesforce "
-            f"refuses OFFSET above {MAX_OFFSET}. Use pagination='auto' or 'range'."
-        )
-    return request.pagination
-
-
-def _ranges_wanted(total: int, page_size: int, readers: int) -> int:
-    """Return the fewest ranges with which the readers take no longer: none a little larger than its whole pages."""
-    page = page_size * _FILL
-    pages_each = ceil(total / (readers * page))
-    return ceil(total / (pages_each * page))
-
-
-def _number(ranges: Iterable[IdRange], page_size: int) -> list[Segment]:
-    segments = []
-    page, rows = 1, 0
-    for id_range in ranges:
-        pages = max(1, -(-id_range.rows // page_size))
-        segments.append(Segment(page, pages, rows, after=id_range.after, until=id_range.until))
-        page, rows = page + pages, rows + id_range.rows
-    return segments
+def _attempt(run_key: str) -> str:
+    return run_key + secrets.token_hex(_ATTEMPT_BYTES)

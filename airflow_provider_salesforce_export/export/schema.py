@@ -9,20 +9,21 @@ are described only where the types of their fields are needed.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
 
 import msgspec
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError
-from airflow_provider_salesforce_export.object_types import ADDED_FIELDS, ALL_FIELDS
-
-if TYPE_CHECKING:
-    from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
+from airflow_provider_salesforce_export.object_types import ALL_FIELDS
 
 Description = dict[str, Any]
 """What Salesforce's describe call says of an sObject."""
+
+Describe = Callable[[str], Description]
+"""Describes the sObject of an API name; raises QueryError where there is none."""
 
 _POLYMORPHIC = "Name"
 """The sObject whose fields a relation has that leads to several: see the *Object Reference*, "Name"."""
@@ -72,8 +73,13 @@ class Schema:
 
     @property
     def hash(self) -> str:
-        """Return what is the same for the same columns: the SHA-256 of their JSON."""
-        return hashlib.sha256(msgspec.json.encode([asdict(column) for column in self.columns])).hexdigest()
+        """
+        Return what is the same for the same columns: the SHA-256 of their JSON.
+
+        Of the fields of relations it takes the paths alone: their types are looked up for some formats only.
+        """
+        columns = [Column(column.path) if "." in column.path else column for column in self.columns]
+        return hashlib.sha256(msgspec.json.encode(columns)).hexdigest()
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Schema:
@@ -86,25 +92,25 @@ class Schema:
 
 
 def resolve_schema(
-    client: SalesforceClient,
+    describe: Describe,
     sobject: str,
     fields: Iterable[str],
     *,
-    description: Description | None = None,
+    optional: Collection[str] = (),
     with_parents: bool = False,
 ) -> Schema:
     """
     Return the columns that some fields are, each once.
 
-    :param client: The org.
+    :param describe: Asks the org.
     :param sobject: The API name of the sObject.
     :param fields: Field paths, as people write them; ``*`` for all of the sObject's own.
-    :param description: What the describe call says of the sObject, where it is known.
+    :param optional: Those of them that are left out where the sObject has none.
     :param with_parents: Whether to describe the sObjects that relations lead to.
     :raises ConfigurationError: There are no such fields, or the user may not see them; all are named.
     :raises QueryError: There is no such sObject.
     """
-    resolver = _Resolver(client, sobject, description or client.describe(sobject), with_parents)
+    resolver = _Resolver(describe, sobject, optional, with_parents)
     columns: dict[str, Column] = {}
     for name in fields:
         found = resolver.all_columns() if name == ALL_FIELDS else resolver.columns(name)
@@ -120,16 +126,16 @@ def resolve_schema(
 class _Resolver:
     """Looks fields up; notes those that are not there, and those that are left out."""
 
-    def __init__(self, client: SalesforceClient, sobject: str, description: Description, with_parents: bool) -> None:
-        self._client = client
-        self._sobject = sobject.lower()
-        self._described = {self._sobject: description}
+    def __init__(self, describe: Describe, sobject: str, optional: Collection[str], with_parents: bool) -> None:
+        self._describe = cache(describe)
+        self._sobject = sobject
+        self._optional = optional
         self._with_parents = with_parents
         self.unknown: list[str] = []
         self.left_out: dict[str, str] = {}
 
     def all_columns(self) -> Iterator[Column]:
-        for described in self._described[self._sobject]["fields"]:
+        for described in self._describe(self._sobject)["fields"]:
             if described["type"] in _LEFT_OUT:
                 self.left_out[described["name"]] = _LEFT_OUT[described["type"]]
             else:
@@ -137,7 +143,7 @@ class _Resolver:
 
     def columns(self, name: str) -> Iterator[Column]:
         *relations, leaf = name.split(".")
-        if relations and relations[0].lower() == self._sobject:
+        if relations and relations[0].lower() == self._sobject.lower():
             del relations[0]
         path, parent = list[str](), self._sobject
         for relation in relations:
@@ -153,15 +159,13 @@ class _Resolver:
         described = self._find(parent, "name", leaf)
         if described:
             yield _column([*path, described["name"]], described)
-        elif name in ADDED_FIELDS:
+        elif name in self._optional:
             self.left_out[name] = "the sObject has none"
         else:
             self.unknown.append(name)
 
     def _find(self, sobject: str, key: str, name: str) -> Description | None:
-        if sobject not in self._described:
-            self._described[sobject] = self._client.describe(sobject)
-        fields = self._described[sobject]["fields"]
+        fields = self._describe(sobject)["fields"]
         return next((found for found in fields if (found[key] or "").lower() == name.lower()), None)
 
 

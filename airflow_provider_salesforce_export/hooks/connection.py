@@ -125,15 +125,17 @@ class ConnectionSettings:
         :param connection: The connection, of type ``salesforce_export`` or ``salesforce``.
         :raises ConfigurationError: A field is missing or not of its form; the message names it.
         """
+        where = f"in the Airflow connection {connection.conn_id!r}"
         if connection.conn_type == PROVIDER_CONN_TYPE:
             values = provider_fields(connection)
         else:
+            fields.warn_of_unknown(connection.extra_dejson, where)
             values = connection.extra_dejson | {
                 "host": connection.host,
                 "client_id": connection.login,
                 "client_secret": connection.password,
             }
-        return cls._read(values, f"in the Airflow connection {connection.conn_id!r}")
+        return cls._read(values, where)
 
     @classmethod
     def _read(cls, values: dict[str, Any], where: str) -> ConnectionSettings:

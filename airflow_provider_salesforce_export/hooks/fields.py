@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from airflow_provider_salesforce_export.environment import connection_setting
 from airflow_provider_salesforce_export.exceptions import ConfigurationError
 from airflow_provider_salesforce_export.salesforce.domains import is_secure
+
+log = logging.getLogger(__name__)
 
 
 class Field(NamedTuple):
@@ -49,6 +53,23 @@ def finder(fields: Mapping[str, Any], where: str) -> Find:
         return Field(setting.variable, setting.value, "in the environment") if setting else None
 
     return find
+
+
+def warn_of_unknown(names: Iterable[str], where: str) -> None:
+    """
+    Log a warning of fields that nothing reads: they may be misspelt, and what they were to change stays as it is.
+
+    :param names: The names of the extra fields that a connection has.
+    :param where: Where they are.
+    """
+    from airflow_provider_salesforce_export.get_provider_info import CONNECTION_FIELDS
+
+    unknown = sorted(set(names) - set(CONNECTION_FIELDS))
+    if unknown:
+        known = list(CONNECTION_FIELDS)
+        meant = {close for name in unknown for close in get_close_matches(name.lower(), known, n=1, cutoff=0.8)}
+        advice = f" Perhaps this was meant: {', '.join(sorted(meant))}." if meant else ""
+        log.warning("Nothing reads the extra fields %s %s.%s", ", ".join(unknown), where, advice)
 
 
 def text(field: Field | None, default: str = "") -> str:

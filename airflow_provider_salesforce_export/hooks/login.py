@@ -98,6 +98,7 @@ def store_key(hook: SalesforceExportHook, grant: AuthorizationCodeGrant, connect
             "to the app's OAuth Settings."
         )
     hook.keys.save(hook.account, token, connected_by)
+    hook.meter.count("logins")
 
 
 class LoggedOut(NamedTuple):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider_salesforce_export.key_collection.encryption import KeyEncryption
     from airflow_provider_salesforce_export.key_collection.key import Account
     from airflow_provider_salesforce_export.key_collection.stored_token import StoredToken
+    from airflow_provider_salesforce_export.metrics import AirflowMeter
     from airflow_provider_salesforce_export.salesforce.client import Record, SalesforceClient
 
 DEFAULT_POOL_SIZE = 10
@@ -92,6 +93,13 @@ class SalesforceExportHook(BaseHook):
         return Account(self.settings.account_id, self.settings.owner)
 
     @cached_property
+    def meter(self) -> AirflowMeter:
+        """Return what is told of calls, renewals and logins: see ``docs/metrics.md``."""
+        from airflow_provider_salesforce_export.metrics import AirflowMeter
+
+        return AirflowMeter(conn_id=self.salesforce_conn_id)
+
+    @cached_property
     def keys(self) -> KeyCollection:
         """
         Return the key collection.
@@ -143,7 +151,8 @@ class SalesforceExportHook(BaseHook):
         """
         from airflow_provider_salesforce_export.key_collection.stored_token import StoredToken
 
-        return StoredToken(self.keys, self.account, self.settings.token_endpoint(), self.settings.grant())
+        settings = self.settings
+        return StoredToken(self.keys, self.account, settings.token_endpoint(), settings.grant(), self.meter)
 
     @cached_property
     def client(self) -> SalesforceClient:
@@ -162,6 +171,7 @@ class SalesforceExportHook(BaseHook):
             proxies=settings.proxies,
             pool_size=self.pool_size,
             api_quota_limit=self.api_quota_limit,
+            meter=self.meter,
         )
         self._opened.callback(client.close)
         return client

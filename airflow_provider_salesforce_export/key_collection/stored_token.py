@@ -17,6 +17,7 @@ from airflow_provider_salesforce_export.exceptions import (
 from airflow_provider_salesforce_export.key_collection.encryption import redact
 from airflow_provider_salesforce_export.key_collection.lease import SAVE_SECONDS
 from airflow_provider_salesforce_export.salesforce.domains import checked_instance_url
+from airflow_provider_salesforce_export.salesforce.meter import UNMETERED
 from airflow_provider_salesforce_export.salesforce.session import Renewal
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_salesforce_export.key_collection.key import Account, Key
     from airflow_provider_salesforce_export.key_collection.lease import Lease
     from airflow_provider_salesforce_export.salesforce.grants import Grant, Token
+    from airflow_provider_salesforce_export.salesforce.meter import Meter
     from airflow_provider_salesforce_export.salesforce.oauth import TokenEndpoint
 
 log = logging.getLogger(__name__)
@@ -37,13 +39,17 @@ class StoredToken:
     :param account: Whose it is.
     :param endpoint: Where a new one comes from.
     :param grant: How a new one is obtained.
+    :param meter: Is told of renewals, and where a login is needed.
     """
 
-    def __init__(self, keys: KeyCollection, account: Account, endpoint: TokenEndpoint, grant: Grant) -> None:
+    def __init__(
+        self, keys: KeyCollection, account: Account, endpoint: TokenEndpoint, grant: Grant, meter: Meter = UNMETERED
+    ) -> None:
         self._keys = keys
         self._account = account
         self._endpoint = endpoint
         self._grant = grant
+        self._meter = meter
         # The call takes as long as connecting and reading may, and the save may have to wait for MongoDB.
         self._lease_seconds = 2 * endpoint.timeout + SAVE_SECONDS
         # Long enough for a lease whose holder died, and the renewal by another worker after it.
@@ -78,6 +84,13 @@ class StoredToken:
             return renewal
 
     def _other_than(self, rejected: str | None) -> Renewal:
+        try:
+            return self._found_or_renewed(rejected)
+        except LoginRequiredError:
+            self._meter.count("login_required")
+            raise
+
+    def _found_or_renewed(self, rejected: str | None) -> Renewal:
         deadline = time.monotonic() + self._patience
         waited = False
         while True:
@@ -137,6 +150,7 @@ class StoredToken:
         try:
             token = self._endpoint.fetch(self._grant, lease.key.token)
         except AuthenticationError as error:
+            self._meter.count("failed_renewals")
             # A login is kept where it may be good again; those who wait must not try a wrong password, one by one.
             if self._grant.needs_key and not isinstance(error, LoginRequiredError):
                 lease.release(self._redact(str(error), lease), answered=True)
@@ -146,9 +160,11 @@ class StoredToken:
                 raise refusal from None
             return None
         except SalesforceError as error:
+            self._meter.count("failed_renewals")
             lease.release(self._redact(str(error), lease), answered=False)
             raise
         if lease.save(token):
+            self._meter.count("renewals")
             return token
         if self._keys.find(self._account) is None:
             self._revoke(token)

@@ -12,15 +12,16 @@ from airflow_provider_salesforce_export.triggers.bulk_job import BulkJobTrigger,
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.plan import Job
     from airflow_provider_salesforce_export.operators.planning import PlanningOperator
+    from airflow_provider_salesforce_export.salesforce.bulk import BulkJob
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
 FIRST_DELAY = 5.0
 """Seconds; a task that is deferred for less may come back before Airflow knows that it has gone."""
 
 
-def await_job(operator: PlanningOperator, client: SalesforceClient, job: Job, event: dict[str, Any]) -> None:
+def await_job(operator: PlanningOperator, client: SalesforceClient, job: Job, event: dict[str, Any]) -> BulkJob:
     """
-    Return when a job is over; abort it when its time is.
+    Return a job once it is over; abort it when its time is.
 
     :param operator: The operator of the task. Where it is deferrable, the task is deferred, and its ``resume`` called.
     :param client: The org.
@@ -47,3 +48,6 @@ def await_job(operator: PlanningOperator, client: SalesforceClient, job: Job, ev
             operator.defer(trigger=trigger, method_name="resume")
         time.sleep(delay)
         delay = slower(delay)
+    running = datetime.now(timezone.utc) - datetime.fromisoformat(job.submitted_at)
+    client.meter.time("bulk_job.duration", running.total_seconds())
+    return found

@@ -29,7 +29,7 @@ class SalesforceExportCountOperator(PlanningOperator):
 
     :param max_page_tasks: The most page tasks, within Airflow's ``[core] max_map_length``. Where there are more
         pages, a task reads several.
-    :param kwargs: See :class:`PlanningOperator` for what is to be exported.
+    :param kwargs: See :class:`~airflow_provider_salesforce_export.operators.options.ExportOptions`.
     """
 
     def __init__(self, *, max_page_tasks: int = DEFAULT_MAX_PAGE_TASKS, **kwargs: Any) -> None:
@@ -38,7 +38,7 @@ class SalesforceExportCountOperator(PlanningOperator):
 
     def resume(self, context: Context, event: dict[str, Any]) -> list[dict[str, Any]]:
         """
-        Return ``[{"label": "pages 5-8 of 25", "segments": [...]}, ...]``; empty where there are no rows.
+        Return ``[{"label": "pages 5-8 of 25 · rows 8,001-16,000", "segments": [...]}, ...]``; without rows, nothing.
 
         Before 3.3, Airflow does not run ``publish`` in a repeated run that has fewer page tasks than it had before:
         then it gets as many as it can have had, the last ones without work.
@@ -46,6 +46,8 @@ class SalesforceExportCountOperator(PlanningOperator):
         :param context: The task's context.
         :param event: See :meth:`PlanningOperator.resume` and :meth:`PlanningOperator.plan_export`.
         """
+        from airflow_provider_salesforce_export.assets import export_uri
+
         api_quota_limit = self.argument("api_quota_limit")
         hook = SalesforceExportHook(self.salesforce_conn_id, api_quota_limit=api_quota_limit)
         with clear_errors(), hook, waiting_for_quota(self, hook, event):
@@ -54,6 +56,7 @@ class SalesforceExportCountOperator(PlanningOperator):
             plan, folder = self.plan_export(context, hook.client, event, readers=readers)
             shared = plan.to_dict() | {
                 "folder": str(folder),
+                "export_uri": export_uri(self.destination, self.object_type.name),
                 "destination_conn_id": self.destination_conn_id,
                 "api_calls": hook.client.usage.calls,
             }

@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.hooks.salesforce_export import DEFAULT_POOL_SIZE, SalesforceExportHook
+from airflow_provider_salesforce_export.operators.announcing import AnnouncingOperator
 from airflow_provider_salesforce_export.operators.errors import clear_errors
 from airflow_provider_salesforce_export.operators.planning import PlanningOperator
-from airflow_provider_salesforce_export.operators.publish import summary
 from airflow_provider_salesforce_export.operators.waiting import waiting_for_quota
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-class SalesforceExportOperator(PlanningOperator):
+class SalesforceExportOperator(PlanningOperator, AnnouncingOperator):
     """
     Count, read the pages and publish, in one task with threads of its own: for small objects and busy schedulers.
 
-    It takes the words of :class:`SalesforceExportTaskGroup`, and leaves the same files.
+    It takes the words of :class:`SalesforceExportTaskGroup`, and leaves the same files and the same event.
     """
 
     def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
@@ -29,6 +29,7 @@ class SalesforceExportOperator(PlanningOperator):
         :param event: See :meth:`PlanningOperator.resume` and :meth:`PlanningOperator.plan_export`; the ``pages`` that
             were written, where the task was deferred after planning.
         """
+        from airflow_provider_salesforce_export.assets import export_uri
         from airflow_provider_salesforce_export.export.manifest import publish
         from airflow_provider_salesforce_export.export.page import export_segments
 
@@ -43,4 +44,11 @@ class SalesforceExportOperator(PlanningOperator):
             plan, folder = self.plan_export(context, client, event, readers=self.concurrency)
             done = event.setdefault("pages", [])
             pages = export_segments(client, plan, folder, threads=self.concurrency, attempt=attempt, done=done)
-            return summary(folder, publish(client, folder, plan, pages, api_calls=0, attempt=attempt))
+            manifest = publish(client, folder, plan, pages, api_calls=0, attempt=attempt)
+            return self.announce(
+                context,
+                folder,
+                manifest,
+                instance_url=client.instance_url,
+                export_uri=export_uri(self.destination, self.object_type.name),
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_salesforce_export.hooks.salesforce_export import DEFAULT_POOL_SIZE, SalesforceExportHook
 from airflow_provider_salesforce_export.operators import arguments
@@ -11,9 +11,9 @@ from airflow_provider_salesforce_export.operators.base import (
     DEFAULT_API_QUOTA_LIMIT,
     DEFAULT_CONCURRENCY,
     SalesforceOperator,
-    open_folder,
 )
 from airflow_provider_salesforce_export.operators.errors import clear_errors
+from airflow_provider_salesforce_export.operators.folders import open_folder
 from airflow_provider_salesforce_export.operators.waiting import waiting_for_quota
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class SalesforceExportPagesOperator(SalesforceOperator):
     """
 
     template_fields: Sequence[str] = ("plan", "work", "api_quota_limit", "salesforce_conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"plan": "json", "work": "json"}
     ui_color = "#c5e4f9"
 
     def __init__(

@@ -3,35 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
-from airflow_provider_salesforce_export.operators.base import SalesforceOperator, open_folder
+from airflow_provider_salesforce_export.operators.announcing import AnnouncingOperator
 from airflow_provider_salesforce_export.operators.errors import clear_errors
+from airflow_provider_salesforce_export.operators.folders import open_folder
+from airflow_provider_salesforce_export.operators.links import ExportFolderLink
 from airflow_provider_salesforce_export.operators.waiting import waiting_for_quota
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider_salesforce_export.export.destination import Folder
-    from airflow_provider_salesforce_export.export.manifest import Manifest
+    from airflow_provider_salesforce_export.object_types import ObjectType
 
 
-class SalesforceExportPublishOperator(SalesforceOperator):
+class SalesforceExportPublishOperator(AnnouncingOperator):
     """
     Check that the pages cover the object exactly once, and write the manifest.
 
+    Its success is an event of an asset, the folder of the export.
+
+    :param object_type: What is exported.
+    :param destination: Where it goes, as the count task has it; not rendered here.
     :param plan: The XCom ``plan`` of the count task.
     :param results: What the page tasks returned.
     :param kwargs: See :class:`SalesforceOperator`.
     """
 
     template_fields: Sequence[str] = ("plan", "results", "salesforce_conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"plan": "json", "results": "json"}
+    operator_extra_links = (ExportFolderLink(), *AnnouncingOperator.operator_extra_links)
     ui_color = "#a9d8f5"
 
     def __init__(
         self,
         *,
+        object_type: ObjectType,
+        destination: str,
         plan: dict[str, Any],
         results: Sequence[dict[str, Any]],
         **kwargs: Any,
@@ -39,6 +48,8 @@ class SalesforceExportPublishOperator(SalesforceOperator):
         super().__init__(**kwargs)
         self.plan = plan
         self.results = results
+        self.object_type = object_type
+        self.destination = destination
 
     def execute(self, context: Context) -> dict[str, Any]:
         """
@@ -66,6 +77,7 @@ class SalesforceExportPublishOperator(SalesforceOperator):
         hook = SalesforceExportHook(self.salesforce_conn_id)
         with clear_errors(), hook, waiting_for_quota(self, hook, event):
             folder = open_folder(self.plan["folder"], self.plan["destination_conn_id"])
+            ExportFolderLink.push(context, folder)
             manifest = publish(
                 hook.client,
                 folder,
@@ -74,18 +86,10 @@ class SalesforceExportPublishOperator(SalesforceOperator):
                 api_calls=self.plan["api_calls"] + sum(result["api_calls"] for result in results),
                 attempt=context["ti"].try_number,
             )
-        return summary(folder, manifest)
-
-
-def summary(folder: Folder, manifest: Manifest) -> dict[str, Any]:
-    """
-    Return what the tasks after an export want to know, as a small flat dict.
-
-    :param folder: Where the manifest stands.
-    :param manifest: The manifest.
-    """
-    from airflow_provider_salesforce_export.export.manifest import NAME
-
-    sums = {name: manifest[name] for name in ("object_type", "count", "rows", "bytes", "api_calls")}
-    sums |= {"pages": len(manifest["pages"]), "repairs": len(manifest["repairs"])}
-    return sums | {"folder": str(folder), "manifest": str(folder / NAME)}
+            return self.announce(
+                context,
+                folder,
+                manifest,
+                instance_url=hook.client.instance_url,
+                export_uri=self.plan["export_uri"],
+            )

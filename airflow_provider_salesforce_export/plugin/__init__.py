@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import AirflowPlugin
 
-from airflow_provider_salesforce_export.plugin.addresses import PREFIX, root_path
+from airflow_provider_salesforce_export.plugin.addresses import PAGE, PREFIX, root_path
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -48,6 +48,6 @@ class SalesforceExportPlugin(AirflowPlugin):
             "name": "Salesforce",
             "bundle_url": f"{root_path()}{PREFIX}/static/page.js",
             "destination": "nav",
-            "url_route": "salesforce",
+            "url_route": PAGE.rpartition("/")[2],
         }
     ]

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 PREFIX = "/v1/integrations/salesforce"
 
+PAGE = "/plugin/salesforce"
+"""The page, where Airflow shows it."""
+
 
 def base_url() -> str:
     """Return the address of the API server, without a slash at its end; empty where it is not configured."""

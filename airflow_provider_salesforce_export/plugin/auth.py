@@ -18,6 +18,7 @@ from airflow_provider_salesforce_export.exceptions import (
 )
 from airflow_provider_salesforce_export.hooks.login import log_out, store_key
 from airflow_provider_salesforce_export.key_collection.logins import LOGIN_SECONDS, PendingLogin
+from airflow_provider_salesforce_export.metrics import AirflowMeter
 from airflow_provider_salesforce_export.plugin import connections, errors, forwarding, state
 from airflow_provider_salesforce_export.plugin.addresses import base_url, required_callback_url
 from airflow_provider_salesforce_export.plugin.pages import plain_page
@@ -78,13 +79,15 @@ def end(request: Request, user: BaseUser | None) -> Response:
         carried = state.verify(request.query_params.get("state", ""))
         _check_forward_url(carried.forward_url)
     except state.StateError as error:
+        AirflowMeter().count("failed_callbacks")
         raise HTTPException(status.HTTP_400_BAD_REQUEST, str(error)) from None
     try:
         _finish(request, user, carried)
-    except SalesforceExportError as error:
+    except (SalesforceExportError, HTTPException) as error:
+        AirflowMeter(conn_id=carried.conn_id).count("failed_callbacks")
+        if isinstance(error, HTTPException):
+            return _fail(carried.forward_url, LoginFailedError(error.detail), error.status_code)
         return _fail(carried.forward_url, error)
-    except HTTPException as error:
-        return _fail(carried.forward_url, LoginFailedError(error.detail), error.status_code)
     return _succeed(carried.forward_url)
 
 

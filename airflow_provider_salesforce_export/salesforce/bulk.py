@@ -73,8 +73,8 @@ class BulkJob:
         if self.state == "Failed":
             raise BulkJobError(
                 f"The Bulk query job {self.id} failed at Salesforce: {self.error_message or 'without a reason'}. Its "
-                f"query: {soql}. Where it took too long, narrow the where of the object type; a Salesforce admin sees "
-                "more under Bulk Data Load Jobs."
+                f"query: {soql}. Where it took too long, narrow the where of the object type; where Bulk API 2.0 "
+                "cannot read this object, use api='rest'; a Salesforce admin sees more under Bulk Data Load Jobs."
             )
         if self.state == "Aborted":
             raise BulkJobError(
@@ -158,13 +158,9 @@ class BulkQueries:
         Return the parts of a complete job's results.
 
         :param job_id: The job.
-        :raises BulkJobError: There is no such job (any more), or it is not complete.
+        :raises BulkJobError: There is no such job (any more).
+        :raises IncompleteResponseError: It is not complete.
         """
-        job = self.job(job_id)
-        if job.state != "JobComplete":
-            raise BulkJobError(
-                f"The Bulk query job {job_id} is {job.state}: it has results only once it is JobComplete."
-            )
         listed = self._listed_pages if float(self._api_version) >= _MIN_VERSION_WITH_PAGES else self._walked_pages
         return [ResultPage(job_id, number, path) for number, path in enumerate(listed(job_id))]
 
@@ -229,6 +225,7 @@ class BulkQueries:
 
     def _relocated(self, page: ResultPage, error: SalesforceError) -> ResultPage:
         """Return where a part is now whose locator is refused; raise the refusal where that is not the reason."""
+        self.job(page.job_id)  # which says so where it is gone
         pages = self.result_pages(page.job_id)
         if page.number >= len(pages) or pages[page.number] == page:
             raise error

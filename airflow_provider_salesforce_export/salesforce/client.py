@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+import time
 from collections.abc import Iterator
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 import msgspec
@@ -12,12 +14,16 @@ import msgspec
 from airflow_provider_salesforce_export.exceptions import ApiVersionError, QueryError, SalesforceError
 from airflow_provider_salesforce_export.salesforce.bulk import BulkQueries
 from airflow_provider_salesforce_export.salesforce.errors import incomplete
+from airflow_provider_salesforce_export.salesforce.meter import UNMETERED
 from airflow_provider_salesforce_export.salesforce.records import Batch
 from airflow_provider_salesforce_export.salesforce.rest_api import RestApi, parsed
 
 if TYPE_CHECKING:
+    from airflow_provider_salesforce_export.salesforce.meter import Meter
     from airflow_provider_salesforce_export.salesforce.rest_api import ApiUsage
     from airflow_provider_salesforce_export.salesforce.session import TokenSource
+
+log = logging.getLogger(__name__)
 
 DEFAULT_API_VERSION = "62.0"
 Record = dict[str, Any]
@@ -34,6 +40,7 @@ class SalesforceClient:
     :param pool_size: How many connections are kept open: as many as threads share the client.
     :param api_quota_limit: The share of the org's API quota, such as 0.8, above which no further call is made, so that
         others still can; None for no such limit.
+    :param meter: Is told of calls and queries, and may be told more by who uses the client.
     """
 
     def __init__(
@@ -45,9 +52,11 @@ class SalesforceClient:
         proxies: dict[str, str] | None = None,
         pool_size: int = 10,
         api_quota_limit: float | None = None,
+        meter: Meter = UNMETERED,
     ) -> None:
         self.api_version = api_version
-        self._api = RestApi(tokens, api_version, timeout, proxies, pool_size, api_quota_limit)
+        self.meter = meter
+        self._api = RestApi(tokens, api_version, timeout, proxies, pool_size, api_quota_limit, meter)
 
     @property
     def instance_url(self) -> str:
@@ -86,7 +95,7 @@ class SalesforceClient:
         :param include_deleted: Count those in the recycle bin too.
         :raises SalesforceError: See :mod:`airflow_provider_salesforce_export.exceptions`.
         """
-        return self._query_batch(self._query_path(include_deleted), soql).totalSize
+        return self._query_batch(self._query_path(include_deleted), soql).total
 
     def query(
         self, soql: str, *, include_deleted: bool = False, record_type: Any = dict[str, Any]
@@ -103,20 +112,19 @@ class SalesforceClient:
         :raises IncompleteResponseError: The batches together hold fewer or more records than Salesforce announced.
         :raises SalesforceError: See :mod:`airflow_provider_salesforce_export.exceptions`.
         """
-        batch = self._query_batch(self._query_path(include_deleted), soql, record_type)
-        announced, received = batch.totalSize, 0
+        answer = self._query_batch(self._query_path(include_deleted), soql, record_type)
+        announced, received = answer.total, 0
         while True:
-            following = None if batch.done else batch.nextRecordsUrl
-            records = batch.records
+            following, records = answer.following, answer.records
             received += len(records)
-            del batch  # or its records would be there until the next batch is
+            del answer  # or its records would be there until those of the next batch are
             yield records
             del records
             if following is None or received > announced:
                 break
             if not following.startswith("/"):
                 raise incomplete("names no path of this org for what follows")
-            batch = self._query_batch(following, None, record_type)
+            answer = self._query_batch(following, None, record_type)
         if received != announced:
             raise incomplete(
                 f"holds {received} records where it announced {announced} (were some deleted for good meanwhile?)"
@@ -207,18 +215,38 @@ class SalesforceClient:
     def _sobject_path(self, *names: str) -> str:
         return "/".join([f"{self._api.data_path}/sobjects", *(quote(name, safe="") for name in names)])
 
-    def _query_batch(self, path: str, soql: str | None, record_type: Any = Any) -> Batch[Any]:
-        batch: Batch[Any] = self._api.get(path, {"q": soql} if soql else None, parse=partial(_batch, record_type))
-        return batch
+    def _query_batch(self, path: str, soql: str | None, record_type: Any = dict[str, Any]) -> _Answer:
+        started = time.monotonic()
+        batch: Batch[Any]
+        batch, size = self._api.get(path, {"q": soql} if soql else None, parse=partial(_batch, record_type))
+        seconds = time.monotonic() - started
+        self.meter.time("query.duration", seconds)
+        log.debug("Query: %.3f s, %d rows, %d bytes: %s", seconds, len(batch.records), size, soql or "what followed")
+        return _Answer(batch.totalSize, None if batch.done else batch.nextRecordsUrl, batch.records)
 
     def _get_object(self, path: str) -> Record:
         reply: Record = self._api.get(path, parse=partial(parsed, type=dict[str, Any]))
         return reply
 
 
-def _batch(record_type: Any, content: bytes) -> Batch[Any]:
+class _Answer(NamedTuple):
+    """
+    A batch of records.
+
+    :param total: How many records Salesforce has announced, over all batches.
+    :param following: Where the next batch is; None after the last one.
+    :param records: The records.
+    """
+
+    total: int
+    following: str | None
+    records: list[Any]
+
+
+def _batch(record_type: Any, content: bytes) -> tuple[Batch[Any], int]:
+    """Return a batch, and how many bytes it was."""
     try:
-        return msgspec.json.decode(content, type=Batch[record_type])
+        return msgspec.json.decode(content, type=Batch[record_type]), len(content)
     except msgspec.DecodeError as error:
         parsed(content, Batch[Any])  # raises, unless it is the records that are not of their type
         raise QueryError(

@@ -26,6 +26,7 @@ from airflow_provider_salesforce_export.salesforce.session import SessionAuth
 from airflow_provider_salesforce_export.salesforce.transport import new_session, unreachable
 
 if TYPE_CHECKING:
+    from airflow_provider_salesforce_export.salesforce.meter import Meter
     from airflow_provider_salesforce_export.salesforce.session import TokenSource
 
 _PIECE = 2**18  # bytes: with the 10 KiB that requests reads by itself, unpacking takes longer
@@ -73,6 +74,7 @@ class RestApi:
     :param proxies: As for requests.
     :param pool_size: How many connections are kept open.
     :param api_quota_limit: The share of the org's API quota above which no call is made; None for no limit.
+    :param meter: Is told of calls, and of what is left of the quota.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class RestApi:
         proxies: dict[str, str] | None,
         pool_size: int,
         api_quota_limit: float | None,
+        meter: Meter,
     ) -> None:
         self.usage = ApiUsage()
         self.data_path = f"/services/data/v{api_version}"
@@ -91,9 +94,10 @@ class RestApi:
         self._timeout = timeout
         self._proxies = proxies
         self._api_quota_limit = api_quota_limit
+        self._meter = meter
         self._usage_lock = threading.Lock()
         self._session = new_session(pool_size=pool_size)
-        self._session.auth = SessionAuth(tokens)
+        self._session.auth = SessionAuth(tokens, meter)
 
     @property
     def instance_url(self) -> str:
@@ -194,10 +198,16 @@ class RestApi:
 
     def _note_usage(self, response: requests.Response) -> None:
         usage = _API_USAGE.search(response.headers.get("Sforce-Limit-Info", ""))
+        calls = sum(1 + _repeats(reply) for reply in (response, *response.history))
         with self._usage_lock:
-            self.usage.calls += sum(1 + _repeats(reply) for reply in (response, *response.history))
+            self.usage.calls += calls
             if usage:
                 self.usage.used, self.usage.limit = int(usage[1]), int(usage[2])
+        self._meter.count("api_calls", calls)
+        if usage:
+            used, limit = int(usage[1]), int(usage[2])
+            self._meter.gauge("api_quota_left", limit - used)
+            self._meter.gauge("api_quota_left_percent", round(100 * (1 - used / limit), 1) if limit else 0)
 
     def _explain(self, error: SalesforceError, path: str) -> SalesforceError:
         """Say which versions there are, where a path is not found because its version is not."""

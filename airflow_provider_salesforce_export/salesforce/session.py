@@ -13,6 +13,7 @@ from airflow_provider_salesforce_export.exceptions import SessionRejectedError
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.salesforce.grants import Token
+    from airflow_provider_salesforce_export.salesforce.meter import Meter
 
 log = logging.getLogger(__name__)
 
@@ -50,10 +51,12 @@ class SessionAuth(AuthBase):
     Put the access token on each request; after a 401 renew it and repeat the request.
 
     :param tokens: Where the token comes from.
+    :param meter: Is told of each 401.
     """
 
-    def __init__(self, tokens: TokenSource) -> None:
+    def __init__(self, tokens: TokenSource, meter: Meter) -> None:
         self._tokens = tokens
+        self._meter = meter
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Put the current token on a request, as requests asks each ``auth`` to."""
@@ -73,6 +76,7 @@ class SessionAuth(AuthBase):
     def _renew_and_repeat(self, response: requests.Response, rejected: Token, **options: Any) -> requests.Response:
         while response.status_code == requests.codes.unauthorized:
             log.info("Salesforce answered 401: renewing the access token.")
+            self._meter.count("unauthorized")
             _ = response.content  # reads the body to its end, which gives the connection back even if renewing fails
             rejected, is_new = self._tokens.renew(rejected)
             response = self._repeat(response, rejected, **options)

@@ -23,7 +23,8 @@ from pymongo import MongoClient
 
 from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.page import export_segments
-from airflow_provider_salesforce_export.export.plan import Request, make_plan
+from airflow_provider_salesforce_export.export.plan import Request
+from airflow_provider_salesforce_export.export.planning import make_plan
 from airflow_provider_salesforce_export.key_collection.collection import KeyCollection
 from airflow_provider_salesforce_export.key_collection.encryption import KeyEncryption
 from airflow_provider_salesforce_export.key_collection.key import Account
@@ -319,6 +320,7 @@ def request_for(
     object_type=CONTACTS, *, page_size=2000, pagination="auto", include_deleted=False, window=None, **files
 ):
     query = Query(object_type.sobject, object_type.all_fields(include_deleted=include_deleted)).where(object_type.where)
+    files["optional_fields"] = object_type.optional_fields(include_deleted=include_deleted)
     if window:
         query = query.where(window.condition(object_type.cursor_field))
     return Request(object_type.name, query, include_deleted, page_size, pagination, **files)

@@ -234,8 +234,6 @@ def test_an_aborted_job_is_over(org, bulk):
     assert job.is_over
     with pytest.raises(exceptions.BulkJobError, match="aborted"):
         job.require_success(SOQL)
-    with pytest.raises(exceptions.BulkJobError, match="is Aborted"):
-        bulk.result_pages(job_id)
 
 
 def test_a_deleted_job_is_gone(org, bulk):

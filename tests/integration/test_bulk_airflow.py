@@ -147,6 +147,30 @@ def test_a_job_that_fails_shows_its_message_and_query_and_the_next_try_submits_a
     )
 
 
+@BOTH
+def test_a_later_try_that_needs_no_job_leaves_none_of_an_earlier_one(org, make_dag, tmp_path, kind):
+    """The first try cannot read its results; by the second one most records are gone."""
+
+    def delete_most(method, path, query):
+        if path.endswith("/resultPages"):
+            org.org.before_request.remove(delete_most)
+            for record_id in ids_in(org)[100:]:
+                org.org.delete("Contact", record_id)
+
+    org.org.before_request.append(delete_most)
+    org.org.fail_next(path_pattern="/resultPages$", status=400, body=[{"errorCode": "X", "message": "odd"}])
+    with make_dag(default_args={"retries": 1, "retry_delay": timedelta(0)}) as dag:
+        export(kind, tmp_path, api="auto", bulk_threshold=900)
+
+    dag_run, _ = run(dag)
+
+    assert dag_run.state == "success"
+    assert published(tmp_path).manifest["api"] == "rest"
+    assert published(tmp_path).holds_exactly(ids_in(org))
+    assert org.org.bulk_jobs.submitted == 1
+    assert org.org.bulk_jobs.all() == []
+
+
 def test_a_job_that_takes_too_long_is_aborted(org, make_dag, tmp_path, capfd):
     org.settings.bulk_seconds = 600
     with make_dag() as dag:

@@ -14,7 +14,7 @@ from airflow_provider_salesforce_export.export.bulk_job import start_job, with_c
 from airflow_provider_salesforce_export.export.formats.page_format import PageFormat
 from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.page import export_segments
-from airflow_provider_salesforce_export.export.plan import make_plan
+from airflow_provider_salesforce_export.export.planning import make_plan
 from airflow_provider_salesforce_export.object_types import CONTACTS, DEALS, NOTES, ObjectType
 from airflow_provider_salesforce_export.sandbox.objects import OBJECTS
 from tests.integration.conftest import Export, ids_in, request_for, run_export
@@ -68,11 +68,13 @@ def plan_of(client, folder, request=None, *, timeout=timedelta(hours=1), **words
     if plan.api == "bulk":
         by_rest = partial(make_plan, client, replace(request, api="rest"), readers=4, run_id="run")
         plan = start_job(client, plan, folder, bulk_timeout=timeout, by_rest=by_rest)
+    if not plan.job:
+        return plan
     deadline = time.monotonic() + 60
-    while plan.job and not client.bulk.job(plan.job.id).is_over:
+    while not (job := client.bulk.job(plan.job.id)).is_over:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    return with_chunks(client, plan) if plan.job else plan
+    return with_chunks(client, plan, job)
 
 
 def export(client, folder, request=None, **words):

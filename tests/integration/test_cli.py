@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -254,6 +256,32 @@ def test_one_object_is_exported_without_a_dag(cli, server, tmp_path):
     assert (status, summary["rows"], summary["pages"]) == (0, "120", "3")
     export = Export(Path(summary["manifest"].removeprefix("file://")).parent)
     assert export.holds_exactly(ids_in(server))
+
+
+def test_a_large_object_is_exported_by_bulk_without_a_dag(cli, server, tmp_path):
+    status, _, err = cli("export", "contacts", "--destination", tmp_path.as_uri(), "--api", "bulk", "-o", "json")
+
+    assert (status, err) == (0, "")
+    export = Export(next(tmp_path.glob("contacts/*")))
+    assert export.manifest["api"] == "bulk"
+    assert export.holds_exactly(ids_in(server))
+    assert server.org.bulk_jobs.all() == []
+
+
+def test_control_c_aborts_the_job_of_an_export_without_a_dag(server, tmp_path):
+    server.settings.bulk_seconds = 600
+    with Terminal("export", "contacts", "--destination", tmp_path.as_uri(), "--api", "bulk") as terminal:
+        deadline = time.monotonic() + 120
+        while not any(call.method == "GET" and "/jobs/query/750" in call.path for call in list(server.org.calls)):
+            assert terminal.process.poll() is None, terminal.end()
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        terminal.process.send_signal(signal.SIGINT)
+        status, _, err = terminal.end()
+
+    assert (status, err.splitlines()[-1]) == (1, "Stopped.")
+    assert [job.state for job in server.org.bulk_jobs.all()] == ["Aborted"]
+    assert not list(tmp_path.glob("contacts/*/manifest.json"))
 
 
 def test_an_export_without_a_dag_has_the_files_that_were_asked_for(cli, server, tmp_path):

@@ -17,7 +17,7 @@ from airflow_provider_salesforce_export.exceptions import (
 )
 from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.page import export_segments
-from airflow_provider_salesforce_export.export.plan import make_plan
+from airflow_provider_salesforce_export.export.planning import make_plan
 from tests.integration.conftest import Export, ids_in, request_for, run_export
 
 

@@ -13,7 +13,7 @@ from airflow_provider_salesforce_export.exceptions import DestinationError
 from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.page import export_segments
-from airflow_provider_salesforce_export.export.plan import make_plan
+from airflow_provider_salesforce_export.export.planning import make_plan
 from tests.integration.conftest import ids_in, request_for, run
 from tests.integration.object_stores import running_azure, running_gcs, running_s3
 

@@ -14,7 +14,7 @@ from airflow_provider_salesforce_export.exceptions import InconsistentPagesError
 from airflow_provider_salesforce_export.export.destination import files
 from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.page import export_segments
-from airflow_provider_salesforce_export.export.plan import make_plan
+from airflow_provider_salesforce_export.export.planning import make_plan
 from tests.integration.conftest import ids_in, request_for, run
 
 pytestmark = [

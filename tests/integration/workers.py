@@ -21,9 +21,11 @@ from urllib.parse import unquote_plus
 
 import psutil
 from airflow.sdk import ObjectStoragePath
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_salesforce_export import SalesforceExportOperator
 from airflow_provider_salesforce_export.exceptions import SalesforceExportError
+from airflow_provider_salesforce_export.object_types import CONTACTS
 from airflow_provider_salesforce_export.operators.count import SalesforceExportCountOperator
 from airflow_provider_salesforce_export.operators.pages import SalesforceExportPagesOperator
 from airflow_provider_salesforce_export.operators.publish import SalesforceExportPublishOperator
@@ -93,7 +95,13 @@ class Try:
         concurrency = 1 if self.pagination == "offset" else 2  # one page after another, or ranges at once
         if task == "publish":
             results = [self.pull(name) for name in GROUP if name.startswith("pages")]
-            return SalesforceExportPublishOperator(task_id=task, plan=self.pull("plan"), results=results)
+            return SalesforceExportPublishOperator(
+                task_id=task,
+                object_type=CONTACTS,
+                destination=self.destination,
+                plan=self.pull("plan"),
+                results=results,
+            )
         if task == "pages":
             plan, work = self.pull("plan"), self.pull("count")[int(index)]
             return SalesforceExportPagesOperator(task_id=task, plan=plan, work=work, concurrency=concurrency)
@@ -121,7 +129,8 @@ class Try:
             data_interval_end=NOW,
         )
         ti = SimpleNamespace(try_number=self.number, xcom_push=lambda key, value: self.push(key, value))
-        self.push(self.task, self.operator().execute({"dag_run": run, "ti": ti}))
+        context = {"dag_run": run, "ti": ti, "outlet_events": OutletEventAccessors()}
+        self.push(self.task, self.operator().execute(context))
 
 
 def _work(job):

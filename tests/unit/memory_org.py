@@ -2,6 +2,7 @@
 
 import re
 
+from airflow_provider_salesforce_export.salesforce.meter import UNMETERED
 from airflow_provider_salesforce_export.salesforce.rest_api import ApiUsage
 
 _QUERY = re.compile(
@@ -24,6 +25,7 @@ class MemoryOrg:
         self.before_request = before_request
         self.first_batch_size = first_batch_size
         self.usage = ApiUsage()
+        self.meter = UNMETERED
 
     def describe(self, sobject):
         return {"fields": [{"name": "Id", "type": "id", "precision": 0, "scale": 0, "calculated": False}]}

@@ -6,6 +6,7 @@ from airflow.sdk import DAG
 from airflow_provider_salesforce_export import ObjectType, SalesforceExportOperator, SalesforceExportTaskGroup
 from airflow_provider_salesforce_export.exceptions import ConfigurationError
 from airflow_provider_salesforce_export.export.formats import choices
+from airflow_provider_salesforce_export.operators import folders
 
 
 def operator(**arguments):
@@ -93,6 +94,23 @@ def test_a_format_that_is_not_installed_is_refused_when_the_dag_is_parsed(monkey
     with pytest.raises(ConfigurationError, match=rf"pip install 'airflow-provider-salesforce-export\[{extra}\]'"):
         operator(**arguments)
     operator(output_format="{{ params.output_format }}", compression="zstd")  # known when the task runs
+
+
+@pytest.mark.parametrize(
+    ("destination", "extra"), [("s3://lake/x", "s3"), ("gs://lake/x", "gcs"), ("abfss://lake@account/x", "azure")]
+)
+def test_a_store_that_is_not_installed_is_refused_when_the_dag_is_parsed(monkeypatch, destination, extra):
+    operator(destination=destination)
+    monkeypatch.setattr(folders, "find_spec", lambda package: None)
+
+    with pytest.raises(ConfigurationError, match=rf"pip install 'airflow-provider-salesforce-export\[{extra}\]'"):
+        operator(destination=destination)
+    operator(destination="{{ var.value.lake }}")  # known when the task runs
+
+
+def test_a_destination_that_is_no_url_is_refused_when_the_dag_is_parsed():
+    with pytest.raises(ConfigurationError, match="'exports' is not the URL of a folder"):
+        operator(destination="exports")
 
 
 def test_the_task_group_refuses_the_same():

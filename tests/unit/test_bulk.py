@@ -173,9 +173,9 @@ def test_an_aborted_job_says_so_and_a_complete_one_nothing(bulk, http):
     bulk.job("750X").require_success(SOQL)
 
 
-@pytest.mark.parametrize("ask", [BulkQueries.job, BulkQueries.result_pages])
-def test_a_job_that_is_gone_says_why_and_what_to_do(bulk, http, ask):
-    http.get(JOB, status=404, json=GONE)
+@pytest.mark.parametrize(("ask", "path"), [(BulkQueries.job, JOB), (BulkQueries.result_pages, f"{JOB}/resultPages")])
+def test_a_job_that_is_gone_says_why_and_what_to_do(bulk, http, ask, path):
+    http.get(path, status=404, json=GONE)
     http.get(f"{ORG}/services/data/", json=[{"version": "62.0"}])
 
     with pytest.raises(
@@ -194,7 +194,6 @@ def test_a_job_that_is_gone_says_why_and_what_to_do(bulk, http, ask):
     ],
 )
 def test_result_pages_are_listed_in_every_form_that_salesforce_has(bulk, http, pages, entry, start):
-    add_job(http)
     for following, locators in ((f"{start}jobs/query/750X/resultPages?locator=M", "AB"), (None, "C")):
         links = [{entry: f"{start}jobs/query/750X/results?locator={locator}"} for locator in locators]
         query = "" if following else "?locator=M"
@@ -208,7 +207,6 @@ def test_result_pages_are_listed_in_every_form_that_salesforce_has(bulk, http, p
 
 
 def test_a_job_that_found_nothing_may_have_no_result_pages(bulk, http):
-    add_job(http)
     http.get(f"{JOB}/resultPages", json={"resultPages": [], "nextRecordsUrl": None, "done": True})
 
     assert bulk.result_pages("750X") == []
@@ -231,7 +229,6 @@ def test_a_job_is_aborted_and_deleted_whatever_is_used_of_the_quota(connect, htt
 
 def test_before_version_58_results_are_found_by_their_locators(connect, http):
     job = f"{ORG}/services/data/v57.0/jobs/query/750X"
-    http.get(job, json={"id": "750X", "state": "JobComplete"})
     for locator, following in (("", "B"), ("&locator=B", "null")):
         headers = {"Sforce-NumberOfRecords": "1", "Sforce-Locator": following}
         http.get(f"{job}/results?maxRecords=100000{locator}", body=b'"Id"\n"1"\n', headers=headers)
@@ -240,13 +237,6 @@ def test_before_version_58_results_are_found_by_their_locators(connect, http):
         "/services/data/v57.0/jobs/query/750X/results?maxRecords=100000",
         "/services/data/v57.0/jobs/query/750X/results?maxRecords=100000&locator=B",
     ]
-
-
-def test_a_job_that_is_not_complete_has_no_result_pages(bulk, http):
-    add_job(http, "InProgress")
-
-    with pytest.raises(exceptions.BulkJobError, match="750X is InProgress: it has results only once"):
-        bulk.result_pages("750X")
 
 
 def test_rows_are_read(bulk, http):

@@ -45,6 +45,16 @@ def every_setting(monkeypatch):
         monkeypatch.setenv(variable, value)
 
 
+def test_a_misspelt_field_is_named_without_its_value(caplog):
+    settings(acount_id="acme", my_token="s3cret", owner="team")
+
+    (warning,) = (message for message in caplog.messages if "extra fields" in message)
+    assert warning == (
+        "Nothing reads the extra fields acount_id, my_token in the Airflow connection 'org'. Perhaps this was meant: "
+        "account_id."
+    )
+
+
 def test_defaults():
     org = settings()
 

@@ -20,7 +20,7 @@ def bag():
 
 def test_every_dag_file_parses(bag):
     assert bag.import_errors == {}
-    assert sorted(bag.dags) == sorted(f"salesforce_{name}" for name in (*NAMES, "keep_logins"))
+    assert sorted(bag.dags) == sorted(f"salesforce_{name}" for name in (*NAMES, "keep_logins", "load_contacts"))
 
 
 @pytest.mark.parametrize("name", NAMES)

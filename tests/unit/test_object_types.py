@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from airflow_provider_salesforce_export import CONTACTS, NOTES, ObjectType
@@ -26,6 +28,9 @@ def test_id_and_cursor_are_always_read_and_never_twice():
     assert object_type.all_fields() == ("id", "Name", "SystemModstamp")
     assert object_type.all_fields(include_deleted=True) == ("id", "Name", "SystemModstamp", "IsDeleted")
     assert NOTES.all_fields(include_deleted=True) == NOTES.all_fields()
+    assert object_type.optional_fields(include_deleted=True) == ("IsDeleted",)
+    assert NOTES.optional_fields(include_deleted=True) == ("SystemModstamp",)
+    assert replace(NOTES, fields=("SYSTEMMODSTAMP",), cursor_field="Touched__c").optional_fields() == ()
     assert CONTACTS.all_fields()[0] == "Id"
     assert CONTACTS.all_fields()[-1] == "SystemModstamp"
 

@@ -21,7 +21,7 @@ class Describing:
 
 
 def test_names_are_spelled_as_salesforce_does_and_come_once_in_the_order_asked_for():
-    schema = resolve_schema(Describing(), "contact", ("ID", "contact.lastname", "LastName", "systemmodstamp"))
+    schema = resolve_schema(Describing().describe, "contact", ("ID", "contact.lastname", "LastName", "systemmodstamp"))
 
     assert schema.columns == (
         Column("Id", "id"),
@@ -31,7 +31,7 @@ def test_names_are_spelled_as_salesforce_does_and_come_once_in_the_order_asked_f
 
 
 def test_numbers_have_their_digits():
-    schema = resolve_schema(Describing(), "Opportunity", ("Amount",))
+    schema = resolve_schema(Describing().describe, "Opportunity", ("Amount",))
 
     assert schema.columns == (Column("Amount", "currency", precision=18, scale=2),)
 
@@ -39,7 +39,7 @@ def test_numbers_have_their_digits():
 def test_one_call_describes_the_sobject_whatever_relations_are_read():
     org = Describing()
 
-    schema = resolve_schema(org, "Contact", ("account.owner.Alias", "Contact.OWNER.Alias", "Account.Name"))
+    schema = resolve_schema(org.describe, "Contact", ("account.owner.Alias", "Contact.OWNER.Alias", "Account.Name"))
 
     assert schema.columns == (Column("Account.owner.Alias"), Column("Owner.Alias"), Column("Account.Name"))
     assert org.asked == ["Contact"]
@@ -49,7 +49,7 @@ def test_parents_are_described_once_each_where_their_types_are_needed():
     org = Describing()
 
     schema = resolve_schema(
-        org,
+        org.describe,
         "Contact",
         ("account.owner.alias", "owner.isactive", "account.annualrevenue"),
         with_parents=True,
@@ -72,7 +72,7 @@ def test_a_relation_that_leads_to_several_sobjects_has_the_fields_of_name():
     class Org:
         describe = staticmethod(described.__getitem__)
 
-    schema = resolve_schema(Org, "Note", ("parent.name",), with_parents=True)
+    schema = resolve_schema(Org.describe, "Note", ("parent.name",), with_parents=True)
 
     assert schema.columns == (Column("Parent.Name", "string"),)
 
@@ -83,28 +83,33 @@ def test_all_that_is_missing_or_hidden_is_named_at_once(with_parents):
     fields = ("Name", "Email", "Nmae", "Acount.Name", "Account.Industry", "IsDeleted")
 
     with pytest.raises(ConfigurationError) as error:
-        resolve_schema(org, "Contact", fields, with_parents=with_parents)
+        resolve_schema(org.describe, "Contact", fields, with_parents=with_parents)
 
     named = "Email, Nmae, Acount.Name" + (", Account.Industry" if with_parents else "")
     assert f"Contact has no field {named}, or the user may not see it" in str(error.value)
 
 
 def test_all_fields_are_those_that_a_query_reads_one_by_one():
-    schema = resolve_schema(Describing("Account.Phone"), "Account", ("Id", "*", "Owner.Alias"))
+    schema = resolve_schema(Describing("Account.Phone").describe, "Account", ("Id", "*", "Owner.Alias"))
 
     assert schema.paths[:5] == ("Id", "IsDeleted", "Name", "Type", "Industry")
     assert schema.paths[-1] == "Owner.Alias"
     assert {"BillingCity", "SystemModstamp"} < set(schema.paths)
     assert not {"BillingAddress", "Phone"} & set(schema.paths)
     assert schema.left_out == {"BillingAddress": "compound field: its parts are columns of their own"}
-    assert set(resolve_schema(Describing(), "Attachment", ("*",)).left_out) == {"Body"}
+    assert set(resolve_schema(Describing().describe, "Attachment", ("*",)).left_out) == {"Body"}
 
 
 def test_what_is_added_without_being_asked_for_is_left_out_where_the_sobject_has_none():
-    schema = resolve_schema(Describing("User.SystemModstamp"), "User", ("Id", "SystemModstamp", "IsDeleted"))
+    added = ("SystemModstamp", "IsDeleted")
+    org = Describing("User.SystemModstamp")
+
+    schema = resolve_schema(org.describe, "User", ("Id", *added), optional=added)
 
     assert schema.paths == ("Id",)
-    assert set(schema.left_out) == {"SystemModstamp", "IsDeleted"}
+    assert set(schema.left_out) == set(added)
+    with pytest.raises(ConfigurationError, match="no field IsDeleted, or"):
+        resolve_schema(org.describe, "User", ("Id", *added), optional=("SystemModstamp",))
 
 
 def test_the_hash_is_of_the_columns():

@@ -1,0 +1,98 @@
+"""
+Where a task's page in Airflow leads to: the folder of the export, the Bulk job, the connection's key.
+
+What a link needs is pushed as an XCom as soon as it is known, so that it is there while the task still runs. Airflow
+reads nothing but that XCom when it shows the page.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator, Context
+    from airflow.sdk.types import TaskInstanceKey
+
+    from airflow_provider_salesforce_export.export.destination import Folder
+    from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
+
+
+class _PushedLink(BaseOperatorLink):
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """
+        Return the address that the task has pushed; empty where there is none.
+
+        :param operator: The operator.
+        :param ti_key: The task.
+        """
+        return XCom.get_value(key=self.xcom_key, ti_key=ti_key) or ""
+
+
+class ExportFolderLink(_PushedLink):
+    """The folder of the export, in the web console of its store."""
+
+    name = "Export folder"
+
+    @classmethod
+    def push(cls, context: Context, folder: Folder) -> None:
+        """
+        Keep the address of a folder, where its store has a web console.
+
+        :param context: The task's context.
+        :param folder: The folder.
+        """
+        if address := console_address(folder):
+            context["ti"].xcom_push(key=cls().xcom_key, value=address)
+
+
+class BulkJobLink(_PushedLink):
+    """The Bulk job, in Salesforce's Setup, "Bulk Data Load Jobs"."""
+
+    name = "Bulk job in Salesforce"
+
+    @classmethod
+    def push(cls, context: Context, client: SalesforceClient, job_id: str) -> None:
+        """
+        Keep the address of a job.
+
+        :param context: The task's context.
+        :param client: The org.
+        :param job_id: The job.
+        """
+        page = f"/lightning/setup/AsyncApiJobStatus/page?address={quote(f'/{job_id}', safe='')}"
+        context["ti"].xcom_push(key=cls().xcom_key, value=client.instance_url + page)
+
+
+class ConnectionLink(BaseOperatorLink):
+    """The page of this package in Airflow, which shows the connection's key."""
+
+    name = "Salesforce connection"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        """
+        Return the path of the page.
+
+        :param operator: The operator.
+        :param ti_key: The task.
+        """
+        from airflow_provider_salesforce_export.plugin.addresses import PAGE, root_path
+
+        return f"{root_path()}{PAGE}"
+
+
+def console_address(folder: Folder) -> str | None:
+    """
+    Return the address of a folder for a browser; None where its store has none, or is not the provider's own.
+
+    :param folder: The folder.
+    """
+    bucket, _, path = folder.path.strip("/").partition("/")
+    prefix = quote(path)
+    if folder.protocol in {"s3", "s3a", "s3n"} and not folder.fs.endpoint_url:
+        return f"https://s3.console.aws.amazon.com/s3/buckets/{bucket}?prefix={prefix}/"
+    if folder.protocol in {"gs", "gcs"}:
+        return f"https://console.cloud.google.com/storage/browser/{bucket}/{prefix}"
+    return None
