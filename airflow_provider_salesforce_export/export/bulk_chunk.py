@@ -12,8 +12,9 @@ from __future__ import annotations
 import logging
 from array import array
 from collections.abc import Iterator, Sequence
-from itertools import accumulate, chain, islice
-from operator import attrgetter, itemgetter
+from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate, chain
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.exceptions import InconsistentPagesError
@@ -28,13 +29,12 @@ if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.destination import Folder
     from airflow_provider_salesforce_export.export.plan import Plan, Segment
     from airflow_provider_salesforce_export.export.repair import Repair
-    from airflow_provider_salesforce_export.salesforce.bulk_csv import Row
+    from airflow_provider_salesforce_export.salesforce.bulk_csv import Columns
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
 log = logging.getLogger(__name__)
 
-_BATCH = 500
-"""Rows that become records together: enough to be fast, and few enough not to be in memory twice."""
+_PARALLEL_READS = 4
 _PARTITIONS = 64
 _CHARACTERS_PER_FILE = 20_000_000
 """Rows may be large."""
@@ -58,24 +58,34 @@ def export_chunk(
     assert segment.chunk
     reader = RowReader(plan.request.query.sobject, plan.schema)
 
-    def write(rows: Iterator[Row]) -> list[PageResult]:
-        files = _files(rows, reader, segment.first_page, plan.rows_per_file)
+    def write(batches: Iterator[Columns]) -> list[PageResult]:
+        files = _files(batches, reader, PageFormat(plan), segment.first_page, plan.rows_per_file)
         return list(chain.from_iterable(write_pages(files, plan, folder, suffix)))
 
     chunk = ResultPage(plan.job.id, segment.first_page - 1, segment.chunk)
     return client.bulk.read(chunk, reader.fields, write)
 
 
-def _files(rows: Iterator[Row], reader: RowReader, number: int, most: int) -> Iterator[Page]:
-    by_id, part, records, characters = attrgetter("Id"), 0, list[Any](), 0
-    while batch := list(islice(rows, _BATCH)):
-        records += reader.records(batch)
-        characters += sum(map(len, map("".join, batch)))
-        if len(records) >= most or characters > _CHARACTERS_PER_FILE:
-            yield Page(number, part, None, None, None, sorted(records, key=by_id))
-            part, records, characters = part + 1, [], 0
-    if records or not part:
-        yield Page(number, part, None, None, None, sorted(records, key=by_id))
+def _files(
+    batches: Iterator[Columns], reader: RowReader, page_format: PageFormat, number: int, most: int
+) -> Iterator[Page]:
+    part, ids, records, characters = 0, list[str](), list[Any](), 0
+    for columns in batches:
+        ids += columns[reader.fields.index("Id")]
+        records += page_format.pack(reader.records(columns))
+        characters += sum(map(len, map("".join, columns)))
+        while len(ids) >= most or characters > _CHARACTERS_PER_FILE:
+            file = _file(number, part, ids[:most], records[:most])
+            part, ids, records, characters = part + 1, ids[most:], records[most:], 0
+            yield file
+            del file  # or its records would be there until those of the next file are
+    if ids or not part:
+        yield _file(number, part, ids, records)
+
+
+def _file(number: int, part: int, ids: list[str], records: list[Any]) -> Page:
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    return Page(number, part, None, None, None, [ids[row] for row in order], [records[row] for row in order])
 
 
 def complete_chunks(
@@ -127,11 +137,15 @@ def _holds_doubles(plan: Plan, folder: Folder, pages: Sequence[PageResult]) -> b
     Only files are read whose Ids lie between those of another. Hashes of these are compared, some at a time: eight
     bytes a row, and one false alarm in hundreds of thousands of exports of ten million rows.
     """
-    hashes = [array("q") for _ in range(_PARTITIONS)]
-    for page in _overlapping(pages):
-        for record in PageFormat(plan).decode(destination.read(folder / page["file"])):
-            value = hash(record.Id)
-            hashes[value % _PARTITIONS].append(value)
+    page_format, hashes = PageFormat(plan), [array("q") for _ in range(_PARTITIONS)]
+
+    def hashes_of(page: PageResult) -> array[int]:
+        return array("q", map(hash, page_format.ids(destination.read(folder / page["file"]))))
+
+    with ThreadPoolExecutor(_PARALLEL_READS) as threads:
+        for values in threads.map(hashes_of, _overlapping(pages)):
+            for value in values:
+                hashes[value % _PARTITIONS].append(value)
     return any(len(set(part)) < len(part) for part in hashes)
 
 

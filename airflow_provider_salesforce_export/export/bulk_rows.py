@@ -21,6 +21,7 @@ from airflow_provider_salesforce_export.salesforce.records import record_type
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.schema import Schema
+    from airflow_provider_salesforce_export.salesforce.bulk_csv import Columns
 
 Cells = Sequence[str]
 
@@ -118,17 +119,14 @@ class RowReader:
         self._types = {column.path: column.type for column in schema.columns}
         self._root = _Node.of(record_type(sobject, schema.paths))
 
-    def records(self, rows: Sequence[Sequence[str]]) -> list[Any]:
+    def records(self, columns: Columns) -> list[Any]:
         """
         Return records, as structs.
 
-        :param rows: Rows of the query's fields. Many at once are faster: they are read column by column.
+        :param columns: Rows of the query's fields, column by column.
         :raises IncompleteResponseError: A cell is not of its field's type.
         """
-        if not rows:
-            return []
-        cells = dict(zip(self.fields, zip(*rows, strict=True), strict=True))
-        return self._structs(self._root, cells)
+        return self._structs(self._root, dict(zip(self.fields, columns, strict=True)))
 
     def _structs(self, node: _Node, cells: Mapping[str, Cells]) -> list[Any]:
         columns = list[Sequence[Any]]()

@@ -50,7 +50,9 @@ class Page:
     :param offset: Rows of the object before this page, as counted; None where nobody knows.
     :param after: It covers Ids above this one; None for no bound.
     :param until: It covers Ids up to this one; None for no bound.
-    :param records: In the order of their Ids; structs of :mod:`~airflow_provider_salesforce_export.salesforce.records`.
+    :param ids: The Ids of the records, rising.
+    :param records: In that order; structs of :mod:`~airflow_provider_salesforce_export.salesforce.records`, or what
+        :meth:`~airflow_provider_salesforce_export.export.formats.page_format.PageFormat.pack` made of them.
     :param is_last_part: Whether no further part of this page follows.
     """
 
@@ -59,6 +61,7 @@ class Page:
     offset: int | None
     after: str | None
     until: str | None
+    ids: list[str]
     records: list[Any]
     is_last_part: bool = True
 
@@ -205,11 +208,18 @@ def _parts(
         records += batch
         while len(records) > page_size:
             page_records, records = records[:page_size], records[page_size:]
-            yield Page(number, part, offset, after, page_records[-1].Id, page_records, is_last_part=False)
-            part, offset, after = part + 1, offset + page_size, page_records[-1].Id
+            ids = ids_of(page_records)
+            yield Page(number, part, offset, after, ids[-1], ids, page_records, is_last_part=False)
+            part, offset, after = part + 1, offset + page_size, ids[-1]
+    ids = ids_of(records)
     if limited and len(records) == page_size:
-        until = records[-1].Id
-    yield Page(number, part, offset, after, until, records)
+        until = ids[-1]
+    yield Page(number, part, offset, after, until, ids, records)
+
+
+def ids_of(records: Iterable[Any]) -> list[str]:
+    """Return the Ids of records."""
+    return [record.Id for record in records]
 
 
 def write_pages(pages: Iterable[Page], plan: Plan, folder: Folder, suffix: str) -> Iterator[list[PageResult]]:
@@ -258,16 +268,16 @@ def page_result(page: Page, content: bytes, name: str) -> PageResult:
     :param content: Its bytes.
     :param name: Its file; not told of a page without records, which has none.
     """
-    records = page.records
+    ids = page.ids
     return {
         "page": page.number,
         "part": page.part,
-        "file": name if records else None,
-        "rows": len(records),
+        "file": name if ids else None,
+        "rows": len(ids),
         "bytes": len(content),
-        "sha256": hashlib.sha256(content).hexdigest() if records else None,
-        "first_id": records[0].Id if records else None,
-        "last_id": records[-1].Id if records else None,
+        "sha256": hashlib.sha256(content).hexdigest() if ids else None,
+        "first_id": ids[0] if ids else None,
+        "last_id": ids[-1] if ids else None,
         "after": page.after,
         "until": page.until,
     }
@@ -275,7 +285,7 @@ def page_result(page: Page, content: bytes, name: str) -> PageResult:
 
 def _check_order(page: Page) -> None:
     """Rising Ids inside the page's interval: together with intervals that meet, no Id can be there twice."""
-    ids = [sort_key(record.Id) for record in page.records]
+    ids = list(map(sort_key, page.ids))
     bounded = [*([sort_key(page.after)] if page.after else []), *ids]
     if not all(map(lt, bounded, bounded[1:])) or (ids and page.until and ids[-1] > sort_key(page.until)):
         raise incomplete(f"for page {page.number} is not in the order of its Ids, or has others than were asked for")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.coverage import Tile, tile
 from airflow_provider_salesforce_export.export.formats.page_format import PageFormat
-from airflow_provider_salesforce_export.export.page import Page, PageResult, range_pages, write_pages
+from airflow_provider_salesforce_export.export.page import Page, PageResult, ids_of, range_pages, write_pages
 from airflow_provider_salesforce_export.export.plan import Segment
 from airflow_provider_salesforce_export.salesforce.record_ids import sort_key
 
@@ -90,6 +90,6 @@ class Repairer:
             records = PageFormat(self._plan).decode(content)
         kept = [record for record in records if sort_key(record.Id) > (part.after or "")]
         offset = (page["page"] - 1) * self._plan.request.page_size
-        cut = Page(page["page"], page["part"], offset, part.after, page["until"], kept)
+        cut = Page(page["page"], page["part"], offset, part.after, page["until"], ids_of(kept), kept)
         (written,) = write_pages([cut], self._plan, self._folder, self._suffix)
         return written, "overlap", len(records) - len(kept)

@@ -24,7 +24,7 @@ from airflow_provider_salesforce_export.exceptions import (
     QuotaReachedError,
     SalesforceError,
 )
-from airflow_provider_salesforce_export.salesforce.bulk_csv import Row, csv_rows
+from airflow_provider_salesforce_export.salesforce.bulk_csv import Columns, csv_columns
 from airflow_provider_salesforce_export.salesforce.errors import incomplete
 
 if TYPE_CHECKING:
@@ -164,16 +164,16 @@ class BulkQueries:
         listed = self._listed_pages if float(self._api_version) >= _MIN_VERSION_WITH_PAGES else self._walked_pages
         return [ResultPage(job_id, number, path) for number, path in enumerate(listed(job_id))]
 
-    def read(self, page: ResultPage, fields: Sequence[str], work: Callable[[Iterator[Row]], Result]) -> Result:
+    def read(self, page: ResultPage, fields: Sequence[str], work: Callable[[Iterator[Columns]], Result]) -> Result:
         """
-        Download a part of a job's results, row by row, and return what some work makes of the rows.
+        Download a part of a job's results, some rows at a time, and return what some work makes of them.
 
         Where the download is cut short, or the locator has expired, it begins anew with this part alone: the work is
         then called again, and must begin anew too.
 
         :param page: The part.
         :param fields: What the query reads, in order.
-        :param work: Is given the rows, and reads them to the end: as many texts as there are fields, empty for null.
+        :param work: Is given the rows as columns, and reads them to the end: a text for each value, empty for null.
         :raises IncompleteResponseError: It was cut short, again and again.
         :raises BulkJobError: There is no such job (any more).
         """
@@ -219,9 +219,9 @@ class BulkQueries:
         wait=wait_random_exponential(max=10),
         reraise=True,
     )
-    def _read(self, page: ResultPage, fields: Sequence[str], work: Callable[[Iterator[Row]], Any]) -> Any:
+    def _read(self, page: ResultPage, fields: Sequence[str], work: Callable[[Iterator[Columns]], Any]) -> Any:
         with self._api.stream(page.path) as (headers, body):
-            return work(csv_rows(body, _announced(headers), fields))
+            return work(csv_columns(body, _announced(headers), fields))
 
     def _relocated(self, page: ResultPage, error: SalesforceError) -> ResultPage:
         """Return where a part is now whose locator is refused; raise the refusal where that is not the reason."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
@@ -16,7 +16,7 @@ from airflow_provider_salesforce_export.salesforce.bulk import BulkQueries
 from airflow_provider_salesforce_export.salesforce.errors import incomplete
 from airflow_provider_salesforce_export.salesforce.meter import UNMETERED
 from airflow_provider_salesforce_export.salesforce.records import Batch
-from airflow_provider_salesforce_export.salesforce.rest_api import RestApi
+from airflow_provider_salesforce_export.salesforce.rest_api import RestApi, parsed
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.salesforce.meter import Meter
@@ -217,15 +217,15 @@ class SalesforceClient:
 
     def _query_batch(self, path: str, soql: str | None, record_type: Any = dict[str, Any]) -> _Answer:
         started = time.monotonic()
-        batch: Batch = self._api.get(path, {"q": soql} if soql else None, type=Batch)
-        seconds, size = time.monotonic() - started, memoryview(batch.records).nbytes
-        records = _records(batch, record_type)
+        batch: Batch[Any]
+        batch, size = self._api.get(path, {"q": soql} if soql else None, parse=partial(_batch, record_type))
+        seconds = time.monotonic() - started
         self.meter.time("query.duration", seconds)
-        log.debug("Query: %.3f s, %d rows, %d bytes: %s", seconds, len(records), size, soql or "what followed")
-        return _Answer(batch.totalSize, None if batch.done else batch.nextRecordsUrl, records)
+        log.debug("Query: %.3f s, %d rows, %d bytes: %s", seconds, len(batch.records), size, soql or "what followed")
+        return _Answer(batch.totalSize, None if batch.done else batch.nextRecordsUrl, batch.records)
 
     def _get_object(self, path: str) -> Record:
-        reply: Record = self._api.get(path, type=dict[str, Any])
+        reply: Record = self._api.get(path, parse=partial(parsed, type=dict[str, Any]))
         return reply
 
 
@@ -243,10 +243,12 @@ class _Answer(NamedTuple):
     records: list[Any]
 
 
-def _records(batch: Batch, record_type: Any) -> list[Any]:
+def _batch(record_type: Any, content: bytes) -> tuple[Batch[Any], int]:
+    """Return a batch, and how many bytes it was."""
     try:
-        return msgspec.json.decode(batch.records, type=list[record_type])
-    except msgspec.ValidationError as error:
+        return msgspec.json.decode(content, type=Batch[record_type]), len(content)
+    except msgspec.DecodeError as error:
+        parsed(content, Batch[Any])  # raises, unless it is the records that are not of their type
         raise QueryError(
             f"Salesforce's records are not as they were asked for: {error}. Write the fields of the object type as "
             "Salesforce names them: Email, not email."

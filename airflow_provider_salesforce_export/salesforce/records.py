@@ -8,25 +8,37 @@ that Salesforce adds to each record are never built.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
+RecordT = TypeVar("RecordT")
 
-class Batch(msgspec.Struct, gc=False):
+
+class Batch(msgspec.Struct, Generic[RecordT], gc=False):
     """
     A reply to a query.
 
     :param totalSize: How many records the query finds, in all its batches.
     :param done: Whether this is the last batch.
-    :param records: The records, not parsed yet.
+    :param records: The records.
     :param nextRecordsUrl: Where the next batch is.
     """
 
     totalSize: int
     done: bool
-    records: msgspec.Raw
+    records: list[RecordT]
     nextRecordsUrl: str | None = None
+
+
+class Identified(msgspec.Struct, gc=False):
+    """
+    A record of which nothing but its Id is read.
+
+    :param Id: Its Id.
+    """
+
+    Id: str
 
 
 @lru_cache(maxsize=256)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,22 @@ class ApiUsage:
     calls: int = 0
     used: int | None = None
     limit: int | None = None
+
+
+def parsed(content: bytes, type: Any = Any) -> Any:
+    """
+    Return what some JSON says.
+
+    :param content: The JSON.
+    :param type: What it must be, as msgspec understands it.
+    :raises IncompleteResponseError: It is not that, or no JSON.
+    """
+    try:
+        return msgspec.json.decode(content, type=type)
+    except msgspec.ValidationError as error:
+        raise incomplete(f"is not what was asked for ({error})") from None
+    except msgspec.DecodeError:
+        raise incomplete("is not JSON (a maintenance or login page, or cut short)") from None
 
 
 class RestApi:
@@ -121,17 +137,17 @@ class RestApi:
         wait=wait_random_exponential(max=10),
         reraise=True,
     )
-    def get(self, path: str, params: dict[str, str] | None = None, *, type: Any = Any) -> Any:
+    def get(self, path: str, params: dict[str, str] | None = None, *, parse: Callable[[bytes], Any] = parsed) -> Any:
         """
         Return what a GET request is answered with; repeat it where that may help.
 
         :param path: From the host on.
         :param params: The query.
-        :param type: What the reply must be, as msgspec understands it.
+        :param parse: Makes what is returned of the reply; where it raises IncompleteResponseError, that is asked again.
         :raises SalesforceError: See :mod:`airflow_provider_salesforce_export.exceptions`.
         """
         with self.stream(path, params) as (_, body):
-            return _parsed(b"".join(body), type)
+            return parse(b"".join(body))
 
     @contextmanager
     def stream(
@@ -161,7 +177,7 @@ class RestApi:
         :raises SalesforceError: As for :meth:`get`.
         """
         response = self._request(method, path, heed_quota=heed_quota, json=values)
-        return _parsed(response.content, Any) if response.content else None
+        return parsed(response.content) if response.content else None
 
     def _request(self, method: str, path: str, *, heed_quota: bool = True, **options: Any) -> requests.Response:
         if heed_quota:
@@ -211,15 +227,6 @@ class RestApi:
     def versions(self) -> list[str]:
         """Return the API versions of the org, oldest first."""
         return [entry["version"] for entry in self.get("/services/data/")]
-
-
-def _parsed(content: bytes, type: Any) -> Any:
-    try:
-        return msgspec.json.decode(content, type=type)
-    except msgspec.ValidationError as error:
-        raise incomplete(f"is not what was asked for ({error})") from None
-    except msgspec.DecodeError:
-        raise incomplete("is not JSON (a maintenance or login page, or cut short)") from None
 
 
 def _pieces(response: requests.Response) -> Iterator[bytes]:

@@ -62,8 +62,17 @@ def wait(bulk, job_id):
     return job
 
 
-def ids(rows):
-    return [row[0] for row in rows]
+def ids(batches):
+    return [record_id for columns in batches for record_id in columns[0]]
+
+
+def rows_of(batches):
+    return [list(row) for columns in batches for row in zip(*columns, strict=True)]
+
+
+def characters_of(batches):
+    """Return the length of all descriptions."""
+    return sum(map(len, chain.from_iterable(columns[2] for columns in batches)))
 
 
 def read_all(bulk, pages, work=ids):
@@ -107,7 +116,7 @@ def test_awkward_values_are_those_of_rest(org, client_of):
     written = {org.org.insert("Contact", LastName="Awkward", Description=value): value for value in AWKWARD}
     soql = f"{SOQL} WHERE LastName = 'Awkward'"
     (page,) = client.bulk.result_pages(finished(client.bulk, soql).id)
-    rows = {row[0]: row[1:] for row in client.bulk.read(page, FIELDS, list)}
+    rows = {row[0]: row[1:] for row in client.bulk.read(page, FIELDS, rows_of)}
 
     assert {record_id: row[1] for record_id, row in rows.items()} == written
     for record in (record for batch in client.query(soql) for record in batch):
@@ -140,10 +149,10 @@ def test_a_token_that_ends_while_results_come_in_does_no_harm(org, bulk):
     job = finished(bulk)
     first, second, *_ = bulk.result_pages(job.id)
 
-    def expire_after_some_rows(rows):
-        found = [row[0] for row in islice(rows, 10)]
+    def expire_after_some_rows(batches):
+        found = ids(islice(batches, 1))
         org.org.expire_tokens()
-        return found + ids(rows)
+        return found + ids(batches)
 
     assert len(bulk.read(first, FIELDS, expire_after_some_rows)) == 100
     assert len(bulk.read(second, FIELDS, ids)) == 100
@@ -157,9 +166,9 @@ def test_where_a_download_is_cut_only_that_part_is_read_again(org, bulk, size):
     org.org.fail_next(path_pattern="/results", truncate=size, after=2)
     begun = []
 
-    def work(rows):
+    def work(batches):
         begun.append(1)
-        return ids(rows)
+        return ids(batches)
 
     found = read_all(bulk, pages, work)
     assert sorted(found) == sorted(ids_in(org))
@@ -273,10 +282,10 @@ def test_memory_stays_flat_however_large_a_result_is(start_org, client_of):
         server.org.insert("Contact", LastName="Large", Description=f"{number} äöü " * 2_000)
     bulk = client_of(server).bulk
     (page,) = bulk.result_pages(finished(bulk).id)
-    characters = bulk.read(page, FIELDS, lambda rows: sum(len(row[2]) for row in rows))
+    characters = bulk.read(page, FIELDS, characters_of)
     tracemalloc.start()
     try:
-        again = bulk.read(page, FIELDS, lambda rows: sum(len(row[2]) for row in rows))
+        again = bulk.read(page, FIELDS, characters_of)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.contacts import QUERY
 from benchmarks.measuring import measure
-from benchmarks.targets import THREADS, Target, best_of, export_targets, most_calls, name_of
+from benchmarks.targets import THREADS, Target, best_of, bulk_targets, export_targets, most_calls, name_of
 
 PEER = {"seconds": 9.0, "memory": 400, "api_calls": 25}
 FLOOR = {"seconds": 2.0, "memory": 10, "api_calls": 25}
@@ -53,6 +53,19 @@ def test_what_does_not_keep_its_bound_is_missed(worse, missed):
     targets = verdicts(**worse)
 
     assert not any(targets[name].is_met for name in missed)
+
+
+def test_bulk_is_compared_by_seconds_cpu_and_memory():
+    results = {
+        "simple-salesforce bulk2": {"best": {"seconds": 9.0, "cpu": 6.0, "memory": 100}},
+        "package, by Bulk": {"best": {"seconds": 4.5, "cpu": 4.0, "memory": 50 * 2**20}},
+    }
+
+    faster, cheaper, leaner = bulk_targets([{"rows": 50_000, "results": results}])
+
+    assert (faster.value, faster.is_met) == (2.0, True)
+    assert (cheaper.value, cheaper.is_met) == (1.5, False)
+    assert (leaner.value, leaner.is_met) == (50.0, True)
 
 
 def test_the_verdict_tells_by_how_much():

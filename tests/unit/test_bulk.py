@@ -1,14 +1,19 @@
 import csv
 import gzip
 import io
+from unittest.mock import patch
 
 import pytest
 import requests
 import responses
+from hypothesis import given
+from hypothesis import strategies as st
 
 from airflow_provider_salesforce_export import exceptions
 from airflow_provider_salesforce_export.operators.retries import HOPELESS
+from airflow_provider_salesforce_export.salesforce import bulk_csv
 from airflow_provider_salesforce_export.salesforce.bulk import BulkQueries, ResultPage
+from airflow_provider_salesforce_export.salesforce.bulk_csv import csv_columns
 from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 from airflow_provider_salesforce_export.salesforce.rest_api import RestApi
 from airflow_provider_salesforce_export.salesforce.session import Renewal
@@ -57,6 +62,11 @@ def connect(tokens, monkeypatch):
 @pytest.fixture
 def bulk(connect):
     return connect()
+
+
+def rows_of(batches):
+    """Return the rows that a download gives column by column."""
+    return [list(row) for columns in batches for row in zip(*columns, strict=True)]
 
 
 def refusal(code, message):
@@ -232,7 +242,7 @@ def test_before_version_58_results_are_found_by_their_locators(connect, http):
 def test_rows_are_read(bulk, http):
     add_result(http)
 
-    assert bulk.read(PAGE, FIELDS, list) == [["1", "Ada"], ["2", "Zoë"]]
+    assert bulk.read(PAGE, FIELDS, rows_of) == [["1", "Ada"], ["2", "Zoë"]]
 
 
 def test_a_result_may_be_compressed(bulk, http):
@@ -240,21 +250,60 @@ def test_a_result_may_be_compressed(bulk, http):
     headers = {"Sforce-NumberOfRecords": "1", "Content-Encoding": "gzip"}
     add_result(http, body=gzip.compress(body), headers=headers)
 
-    assert bulk.read(PAGE, FIELDS, list) == [["1", "Ada"]]
+    assert bulk.read(PAGE, FIELDS, rows_of) == [["1", "Ada"]]
 
 
 def test_a_job_that_found_nothing_has_no_rows(bulk, http):
     add_result(http, rows=())
     add_result(http, body=b"Records not found for this query", headers={"Sforce-NumberOfRecords": "0"})
 
-    assert bulk.read(PAGE, FIELDS, list) == bulk.read(PAGE, FIELDS, list) == []
+    assert bulk.read(PAGE, FIELDS, rows_of) == bulk.read(PAGE, FIELDS, rows_of) == []
 
 
 def test_columns_may_lack_the_object_in_front_and_differ_in_case(bulk, http):
     asked = ("id", "account.name", "Contact.Owner.Alias")
     for header in (("Id", "Account.Name", "Owner.Alias"), ("Id", "Account.Name", "Contact.Owner.Alias")):
         add_result(http, rows=[("1", "Acme", "me")], header=header)
-        assert bulk.read(PAGE, asked, list) == [["1", "Acme", "me"]]
+        assert bulk.read(PAGE, asked, rows_of) == [["1", "Acme", "me"]]
+
+
+AWKWARD = '",\n\\aé🎉\u2028'
+ODD = [
+    ('1,Ada "the" first\n2,5" disk\n"3",x\n', [["1", 'Ada "the" first'], ["2", '5" disk'], ["3", "x"]]),
+    ('"1","two\r\nlines"\n"2","one\rreturn"\n', [["1", "two\r\nlines"], ["2", "one\rreturn"]]),
+    ("1,one\rreturn\n2,\r\n", [["1", "one\rreturn"], ["2", ""]]),
+    ('"1","Ada"\r\n"2","two\r\nlines"\r\n', [["1", "Ada"], ["2", "two\r\nlines"]]),
+    ('"1","say ""a"""\n"2",""""\n"3",""""""\n', [["1", 'say "a"'], ["2", '"'], ["3", '""']]),
+    ('"1",""",""\n"","""\n"2",""\n', [["1", '","\n","'], ["2", ""]]),
+    ('"1","\n"\n"2","last"', [["1", "\n"], ["2", "last"]]),
+    ('"1",Ada\n2,"Zoë"', [["1", "Ada"], ["2", "Zoë"]]),
+    ('"1","\x00 \u2028"\n', [["1", "\x00 \u2028"]]),
+]
+
+
+@pytest.mark.parametrize(("text", "rows"), ODD)
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
+def test_values_are_read_however_they_are_quoted_and_cut_into_pieces(monkeypatch, text, rows, size):
+    monkeypatch.setattr(bulk_csv, "_CHARACTERS_AT_ONCE", size)
+    for before in ("", '"0","regular"\n'):
+        content = f'"Id","Name"\n{before}{text}'.encode()
+        pieces = (content[start : start + size] for start in range(0, len(content), size))
+        expected = [["0", "regular"]] * bool(before) + rows
+
+        assert rows_of(csv_columns(pieces, len(expected), FIELDS)) == expected
+
+
+@pytest.mark.parametrize(("quoting", "alphabet"), [(csv.QUOTE_ALL, f"{AWKWARD}\r"), (csv.QUOTE_MINIMAL, AWKWARD)])
+@given(data=st.data(), size=st.integers(1, 20))
+def test_what_was_written_is_read(quoting, alphabet, data, size):
+    rows = data.draw(st.lists(st.lists(st.text(alphabet), min_size=2, max_size=2), min_size=1))
+    text = io.StringIO(newline="")
+    csv.writer(text, quoting=quoting, lineterminator="\n").writerows([FIELDS, *rows])
+    content = text.getvalue().encode()
+    pieces = (content[start : start + size] for start in range(0, len(content), size))
+
+    with patch.object(bulk_csv, "_CHARACTERS_AT_ONCE", size), patch.object(bulk_csv, "_MOST_CHARACTERS", 2 * size):
+        assert rows_of(csv_columns(pieces, len(rows), FIELDS)) == rows
 
 
 BROKEN = [
@@ -281,9 +330,9 @@ def test_a_result_that_is_not_whole_is_read_again_and_never_used(bulk, http, opt
     for _ in range(5):
         add_result(http, **options)
 
-    assert bulk.read(PAGE, FIELDS, list) == [["1", "Ada"], ["2", "Zoë"]]
+    assert bulk.read(PAGE, FIELDS, rows_of) == [["1", "Ada"], ["2", "Zoë"]]
     with pytest.raises(exceptions.IncompleteResponseError, match=message):
-        bulk.read(PAGE, FIELDS, list)
+        bulk.read(PAGE, FIELDS, rows_of)
     assert len(http.calls) == 7
 
 
@@ -291,14 +340,14 @@ def test_a_connection_that_breaks_before_the_first_byte_does_no_harm(bulk, http)
     add_result(http, body=requests.exceptions.ChunkedEncodingError("IncompleteRead"))
     add_result(http)
 
-    assert len(bulk.read(PAGE, FIELDS, list)) == 2
+    assert len(bulk.read(PAGE, FIELDS, rows_of)) == 2
 
 
 def test_a_401_on_a_result_renews_the_token(bulk, tokens, http):
     add_result(http, status=401, body=None, json=EXPIRED)
     add_result(http)
 
-    assert len(bulk.read(PAGE, FIELDS, list)) == 2
+    assert len(bulk.read(PAGE, FIELDS, rows_of)) == 2
     assert tokens.renewals == 1
     assert [call.request.headers["Authorization"] for call in http.calls] == ["Bearer token-0", "Bearer token-1"]
 
@@ -311,7 +360,7 @@ def test_an_expired_locator_is_looked_up_again(bulk, http):
     http.get(f"{JOB}/resultPages", json={"resultPages": links, "nextRecordsUrl": None, "done": True})
     add_result(http, locator="NEW1")
 
-    assert len(bulk.read(page, FIELDS, list)) == 2
+    assert len(bulk.read(page, FIELDS, rows_of)) == 2
     assert [call.request.url.rpartition("/")[2] for call in http.calls] == [
         "results?locator=OLD",
         "750X",
@@ -326,7 +375,7 @@ def test_a_locator_that_is_refused_though_it_is_the_current_one_is_an_error(bulk
     http.get(f"{JOB}/resultPages", json={"resultPages": [{"resultUrl": PAGE.path}], "done": True})
 
     with pytest.raises(exceptions.SalesforceError, match="Invalid locator: A"):
-        bulk.read(PAGE, FIELDS, list)
+        bulk.read(PAGE, FIELDS, rows_of)
     assert len(http.calls) == 3
 
 
@@ -336,21 +385,21 @@ def test_results_of_a_job_that_is_gone_say_so(bulk, http):
     http.get(f"{ORG}/services/data/", json=[{"version": "62.0"}])
 
     with pytest.raises(exceptions.BulkJobError, match="no Bulk query job 750X"):
-        bulk.read(PAGE, FIELDS, list)
+        bulk.read(PAGE, FIELDS, rows_of)
 
 
 def test_a_refusal_that_no_other_locator_mends_is_not_asked_about(bulk, http):
     add_result(http, status=403, json=refusal("REQUEST_LIMIT_EXCEEDED", "TotalRequests Limit exceeded."), body=None)
 
     with pytest.raises(exceptions.QuotaReachedError):
-        bulk.read(PAGE, FIELDS, list)
+        bulk.read(PAGE, FIELDS, rows_of)
     assert len(http.calls) == 1
 
 
 def test_an_error_of_the_work_is_not_repeated(bulk, http):
     add_result(http)
 
-    def work(rows):
+    def work(batches):
         raise exceptions.DestinationError("The disk is full.")
 
     with pytest.raises(exceptions.DestinationError):

@@ -309,3 +309,19 @@ def test_pyarrow_is_all_that_parquet_needs_for_zstd(monkeypatch):
 
     choices.require_installed("parquet", "zstd")
     assert pyarrow.Codec.is_available("zstd")
+
+
+@pytest.mark.parametrize(("output_format", "compression", "flatten"), EVERY)
+def test_the_ids_of_a_file_are_read_without_the_rest(output_format, compression, flatten):
+    chosen = page_format(output_format, compression, flatten)
+
+    assert chosen.ids(chosen.encode(structs(RECORDS), NUMBERS)) == [record["Id"] for record in RECORDS]
+
+
+@pytest.mark.parametrize(("output_format", "compression", "flatten"), EVERY)
+def test_packed_records_are_written_as_they_would_be_themselves(output_format, compression, flatten):
+    chosen = page_format(output_format, compression, flatten)
+
+    packed = chosen.encode(chosen.pack(structs(RECORDS)), NUMBERS)
+
+    assert packed == chosen.encode(structs(RECORDS), NUMBERS)

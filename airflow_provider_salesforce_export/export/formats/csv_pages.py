@@ -9,7 +9,9 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -55,9 +57,21 @@ class CsvPages:
 
         :param content: What :meth:`encode` returned.
         """
-        csv.field_size_limit(sys.maxsize)  # the module's own limit is that of Salesforce's long text areas
-        _, *rows = csv.reader(io.StringIO(content.decode(), newline=""))
-        return nested(([cell or None for cell in row] for row in rows), self._paths, self._record_type)
+        rows = ([cell or None for cell in row] for row in _rows(content))
+        return nested(rows, self._paths, self._record_type)
+
+    def ids(self, content: bytes) -> list[str]:
+        """
+        Return the Ids of a page.
+
+        :param content: What :meth:`encode` returned.
+        """
+        return list(map(itemgetter(self._paths.index("Id")), _rows(content)))
+
+
+def _rows(content: bytes) -> Iterator[list[str]]:
+    csv.field_size_limit(sys.maxsize)  # the module's own limit is that of Salesforce's long text areas
+    return islice(csv.reader(io.StringIO(content.decode(), newline="")), 1, None)
 
 
 def _cells(values: list[Any]) -> list[Any]:

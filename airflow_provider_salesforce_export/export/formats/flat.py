@@ -60,3 +60,11 @@ class Flat:
         """
         rows = map(msgspec.structs.astuple, self._format.decode(content))
         return nested(rows, self._paths, self._record_type)
+
+    def ids(self, content: bytes) -> list[str]:
+        """
+        Return the Ids of a page.
+
+        :param content: What :meth:`encode` returned.
+        """
+        return self._format.ids(content)

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from airflow_provider_salesforce_export.salesforce.records import Identified
+
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.formats.json_pages import PageNumbers
 
 _ENCODER = msgspec.json.Encoder()
+_ID_DECODER = msgspec.json.Decoder(Identified)
 
 
 class JsonLines:
@@ -40,3 +43,11 @@ class JsonLines:
         :param content: What :meth:`encode` returned.
         """
         return self._decoder.decode_lines(content)
+
+    def ids(self, content: bytes) -> list[str]:
+        """
+        Return the Ids of a page.
+
+        :param content: What :meth:`encode` returned.
+        """
+        return [record.Id for record in _ID_DECODER.decode_lines(content)]

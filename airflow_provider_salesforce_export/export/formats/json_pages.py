@@ -8,7 +8,10 @@ from typing import Any
 
 import msgspec
 
+from airflow_provider_salesforce_export.salesforce.records import Identified
+
 _ENCODER = msgspec.json.Encoder()
+_ID_DECODER: msgspec.json.Decoder[Any] = msgspec.json.Decoder(msgspec.defstruct("Page", [("data", list[Identified])]))
 
 
 @dataclass(frozen=True)
@@ -87,3 +90,11 @@ class JsonPages:
         page = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
         records: list[Any] = self._decoder.decode(page["data"])
         return records
+
+    def ids(self, content: bytes) -> list[str]:
+        """
+        Return the Ids of a page.
+
+        :param content: What :meth:`encode` returned.
+        """
+        return [record.Id for record in _ID_DECODER.decode(content).data]

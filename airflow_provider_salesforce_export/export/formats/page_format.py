@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from airflow_provider_salesforce_export.export.formats.compression import compression_of
 from airflow_provider_salesforce_export.export.formats.csv_pages import CsvPages
 from airflow_provider_salesforce_export.export.formats.flat import Flat
@@ -13,6 +15,9 @@ from airflow_provider_salesforce_export.export.formats.json_pages import JsonPag
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.formats.json_pages import PageNumbers
     from airflow_provider_salesforce_export.export.plan import Plan
+
+
+_ENCODER = msgspec.json.Encoder()
 
 
 class Format(Protocol):
@@ -35,6 +40,13 @@ class Format(Protocol):
         :param content: What :meth:`encode` returned.
         """
 
+    def ids(self, content: bytes) -> list[str]:
+        """
+        Return the Ids of a page.
+
+        :param content: What :meth:`encode` returned.
+        """
+
 
 class PageFormat:
     """
@@ -53,7 +65,7 @@ class PageFormat:
         """
         Return a page as bytes.
 
-        :param records: The records, as structs, in the order of their Ids.
+        :param records: The records, as structs or packed, in the order of their Ids.
         :param numbers: Where the page stands.
         :raises ExportError: A value is not of the type of its field, where the format has types.
         """
@@ -66,6 +78,24 @@ class PageFormat:
         :param content: What :meth:`encode` returned.
         """
         return self._format.decode(self._compression.decompress(content))
+
+    def ids(self, content: bytes) -> list[str]:
+        """
+        Return the Ids of a page, without the rest of its records.
+
+        :param content: What :meth:`encode` returned.
+        """
+        return self._format.ids(self._compression.decompress(content))
+
+    def pack(self, records: list[Any]) -> list[Any]:
+        """
+        Return records that :meth:`encode` takes too: as JSON already, in a quarter of the memory, where the format is.
+
+        :param records: The records, as structs.
+        """
+        if not isinstance(self._format, JsonPages | JsonLines):
+            return records
+        return list(map(msgspec.Raw, _ENCODER.encode_lines(records).splitlines()))
 
 
 def _format(plan: Plan) -> Format:

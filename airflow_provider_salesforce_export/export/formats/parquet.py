@@ -82,6 +82,15 @@ class ParquetPages:
         rows = zip(*map(_json_values, table.columns), strict=True)
         return nested(rows, self._schema.names, self._record_type)
 
+    def ids(self, content: bytes) -> list[str]:
+        """
+        Return the Ids of a page.
+
+        :param content: What :meth:`encode` returned.
+        """
+        ids: list[str] = parquet.read_table(io.BytesIO(content), columns=["Id"])["Id"].to_pylist()
+        return ids
+
 
 def arrow_type(column: Column) -> pyarrow.DataType:
     """
