@@ -33,8 +33,16 @@ TOOLS = (
     *("apache-airflow-providers-openlineage", "duckdb", "hypothesis", "jsonschema", "moto[s3,server]", "pandas"),
     *("pytest", "pytest-timeout", "responses", "simple-salesforce", "statsd"),
 )
-INTEGRATION = ("airflow", "hook", "plugin_export", "s3")
-TESTS = ("tests/unit", *(f"tests/integration/test_{name}.py" for name in INTEGRATION))
+TESTS = (
+    "tests/unit",
+    "tests/integration/test_airflow.py::test_a_task_group_exports_an_object",
+    "tests/integration/test_airflow.py::test_the_operator_does_the_same_in_one_task",
+    "tests/integration/test_airflow.py::test_an_expired_token_in_the_middle_is_renewed_once",
+    "tests/integration/test_airflow.py::test_what_no_retry_can_mend_fails_at_once",
+    "tests/integration/test_hook.py",
+    "tests/integration/test_plugin_export.py",
+    "tests/integration/test_s3.py",
+)
 
 
 def main():
@@ -84,7 +92,7 @@ def install(python, versions, interpreter, environment, log):
         asked = ["--resolution", "lowest-direct", "--all-extras", "--output-file", constraints, "pyproject.toml"]
         steps.append(["pip", "compile", "--quiet", "--upgrade", *python_option, *options, *asked])
     chosen = ["--constraint", constraints, *options, "--editable", f".[{EXTRAS}]", *TOOLS]
-    steps += [["pip", "install", *python_option, "--compile-bytecode", *chosen], ["pip", "check", *python_option]]
+    steps += [["pip", "install", *python_option, *chosen], ["pip", "check", *python_option]]
     return all(called([*UV, *step], log) == 0 for step in steps)
 
 
