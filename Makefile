@@ -8,7 +8,7 @@ DOCS_INSTALLED := .venv/.installed-docs
 CODE := airflow_provider_salesforce_export benchmarks dags docs/roles.py tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-celery ui test bench docs lint format constraints clean
+.PHONY: help demo demo-celery ui test bench docs lint format constraints matrix dist licenses clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,8 +46,24 @@ constraints: $(INSTALLED) ## Pin every dependency anew in constraints.txt
 	$(UV) pip compile --quiet --universal --upgrade --python-version 3.10 --all-extras --group dev --group docs --no-annotate \
 	    --custom-compile-command "make constraints" --output-file constraints.txt pyproject.toml
 
+matrix: $(INSTALLED) ## Test the lowest and highest versions on each Python (an hour); ARGS="--python 3.12 --versions lowest"
+	@$(BIN)/python -m tests.matrix $(ARGS)
+
+dist: $(INSTALLED) ## Build wheel and sdist into dist/, and check what a package index would refuse
+	@rm -rf dist
+	@$(UV) build --quiet --python $(BIN)/python --build-constraints constraints.txt --out-dir dist
+	@$(UV) tool run --quiet --python $(BIN)/python --with 'readme-renderer[md]' twine@7.0.0 check --strict dist/*.whl dist/*.tar.gz
+	@cd dist && sha256sum *.whl *.tar.gz && du -h *.whl *.tar.gz
+
+licenses: $(INSTALLED) ## List the licences of all that the package needs, with all its extras, in docs/licenses.md
+	@$(UV) venv --quiet --clear --python $(BIN)/python .licenses
+	@$(UV) pip install --quiet --python .licenses/bin/python --constraint constraints.txt \
+	    --build-constraint constraints.txt '.[azure,gcs,s3,parquet,zstd,sandbox]'
+	@.licenses/bin/python tests/licenses.py > docs/licenses.md
+	@rm -rf .licenses
+
 clean: ## Remove what the other targets made: .venv, the demo's files, caches
-	rm -rf .venv .bench .demo .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist site
+	rm -rf .venv .bench .demo .matrix .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist site
 	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml constraints.txt

@@ -19,7 +19,9 @@ from rich.console import Console
 from rich.table import Table
 
 from airflow_provider_salesforce_export.demo.surroundings import (
+    EXAMPLE_DAGS,
     FOLDER,
+    IN_CHECKOUT,
     DemoError,
     Surroundings,
     airflow,
@@ -38,6 +40,7 @@ LOG = FOLDER / "demo.log"
 CALLS_BEFORE_THE_SESSION_ENDS = 20
 COLUMNS = ("count", "pages", "rows", "bytes", "api_calls", "seconds")
 OUR_LOGGERS = "airflow_provider_salesforce_export"
+_UI = "make ui" if IN_CHECKOUT else f"{sys.executable} -m airflow_provider_salesforce_export.demo.ui"
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -68,6 +71,7 @@ def _demo(log: IO[str]) -> None:
         console.print(f"  Salesforce {org.url}, with {_sizes(org)}")
         console.print("[bold]Preparing Airflow's database ...[/]")
         environment = around.environment | as_environment(around.connections)
+        environment["AIRFLOW__CORE__DAGS_FOLDER"] = str(EXAMPLE_DAGS)
         prepare_database(environment, log)
         for object_type in CATALOGUE.values():
             if object_type.name == "contacts":
@@ -78,7 +82,7 @@ def _demo(log: IO[str]) -> None:
             _run_dag(f"salesforce_{object_type.name}", environment, log)
         _show(around)
     console.print(f"Done in {time.monotonic() - started:.0f} seconds. All that was logged: {LOG}")
-    console.print("To see it in Airflow's UI, and to trigger and backfill by hand: [bold]make ui[/]")
+    console.print(f"To see it in Airflow's UI, and to trigger and backfill by hand: [bold]{_UI}[/]")
 
 
 def _run_dag(dag_id: str, environment: dict[str, str], log: IO[str]) -> None:

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from airflow_provider_salesforce_export.sandbox import SandboxOrg, SandboxSettings
 
 FOLDER = Path(".demo")
+_PACKAGE = Path(__file__).parents[1]
+IN_CHECKOUT = not (_PACKAGE / "example_dags").is_dir()
+EXAMPLE_DAGS = _PACKAGE.parent / "dags" if IN_CHECKOUT else _PACKAGE / "example_dags"
+"""The wheel carries the example DAGs within the package: see pyproject.toml."""
+OWN_DAGS = Path("dags")
 DATABASE = "salesforce_export_demo"
 """Not the default database: MONGO_URI may name a MongoDB with keys that matter."""
 
@@ -173,11 +178,12 @@ def _mongo_connection(uri: str) -> str:
 
 
 def _environment(home: Path, pages: Path) -> dict[str, str]:
+    dags = OWN_DAGS.resolve() if OWN_DAGS.is_dir() else EXAMPLE_DAGS
     return os.environ | {
         # airflow standalone looks for the command airflow; this Python's own comes first.
         "PATH": os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")]),
         "AIRFLOW_HOME": str(home / "airflow"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(Path("dags").resolve()),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         # On a busy machine SQLite's own 5 seconds of patience are too few for four writers.
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow' / 'airflow.db'}?timeout=60",

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from airflow_provider_salesforce_export.demo.surroundings import (
     FOLDER,
+    OWN_DAGS,
     DemoError,
     Surroundings,
     airflow,
@@ -79,7 +80,10 @@ def _greet(around: Surroundings, port: int) -> None:
     console.print(f"  Salesforce   {around.org.url}")
     console.print(f"  Pages        {around.pages}")
     console.print(f"  Log          {LOG}")
-    console.print("  DAGs         dags/; one of your own is loaded within a minute")
+    if OWN_DAGS.is_dir():
+        console.print("  DAGs         dags/; one of your own is loaded within a minute")
+    else:
+        console.print("  DAGs         the examples of the package; a folder dags here would take their place")
     console.print(f"  Commands     . {SHELL_SETTINGS}    in another terminal; then: airflow salesforce-export keys")
     console.print("\nThe DAGs that export have begun their first scheduled runs.", end=" ")
     console.print("Trigger salesforce_contacts, salesforce_deals or salesforce_notes. Ctrl-C stops everything.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
+from airflow.providers.common.compat.version_compat import get_base_airflow_version_tuple
 
 from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
 from airflow_provider_salesforce_export.operators import arguments
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 DEFAULT_MAX_PAGE_TASKS = 8
+
+AIRFLOW_V_3_3_PLUS = get_base_airflow_version_tuple() >= (3, 3, 0)
+"""Not imported, because the common.compat provider of Airflow 3.2.0 does not know it."""
 
 _NO_PAGES: dict[str, Any] = {"label": "no pages", "segments": []}
 

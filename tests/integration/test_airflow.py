@@ -6,7 +6,6 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from airflow.models.taskinstance import TaskInstance, clear_task_instances
-from airflow.providers.common.compat.version_compat import AIRFLOW_V_3_3_PLUS
 from airflow.sdk import Param, task
 from airflow.utils.session import create_session
 from sqlalchemy import select
@@ -176,7 +175,7 @@ def test_a_run_that_is_cleared_and_has_fewer_pages_forgets_those_that_are_gone(
     start_org, connections, make_dag, tmp_path, monkeypatch, deleted, forgets_tasks
 ):
     """Airflow 3.2 waits for ever for page tasks that are no more, so there are as many as before."""
-    if forgets_tasks and not AIRFLOW_V_3_3_PLUS:
+    if forgets_tasks and not count.AIRFLOW_V_3_3_PLUS:
         pytest.skip("needs Airflow 3.3")
     monkeypatch.setattr(count, "AIRFLOW_V_3_3_PLUS", forgets_tasks)
     server = start_org(contacts=700)
