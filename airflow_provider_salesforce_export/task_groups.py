@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from airflow.sdk import TaskGroup, XComArg
 
@@ -67,6 +67,9 @@ class SalesforceExportTaskGroup(TaskGroup):
     :param salesforce_conn_id: An Airflow connection of type ``salesforce_export``. Templated.
     :param group_id: The id of the group; the name of the object type by default.
     :param kwargs: As for Airflow's TaskGroup, such as ``default_args`` with the retries.
+    :ivar count: The task that plans.
+    :ivar pages: The mapped task that reads and writes.
+    :ivar publish: The task that commits.
     :raises ConfigurationError: An argument is not of its form.
     """
 
@@ -89,7 +92,7 @@ class SalesforceExportTaskGroup(TaskGroup):
         flatten: bool | str = False,
         partition_style: str = "plain",
         on_schema_change: str = "warn",
-        pagination: str = "auto",
+        pagination: Literal["auto", "offset", "range"] = "auto",
         api: str = "auto",
         bulk_threshold: int | str = DEFAULT_BULK_THRESHOLD,
         bulk_timeout: timedelta | float | str = DEFAULT_BULK_TIMEOUT,
@@ -164,3 +167,14 @@ class SalesforceExportTaskGroup(TaskGroup):
         See :func:`airflow_provider_salesforce_export.assets.export_asset`, which says the same in another file.
         """
         return self.publish.asset
+
+    @property
+    def output(self) -> Any:
+        """
+        Return what ``publish`` returns, as an XComArg to hand to a task, which then runs after the export.
+
+        That task receives ``{"object_type": "contacts", "rows": 4001, "count": 4001, "pages": 3, "bytes": 901234,
+        "api_calls": 7, "repairs": 0, "folder": "...", "manifest": "..."}``, the last two as URLs. The type is Any,
+        as Airflow's task functions are annotated with what they receive, not with XComArg.
+        """
+        return self.publish.output

@@ -23,7 +23,7 @@ from airflow_provider_salesforce_export.key_collection.collection import DEFAULT
 from airflow_provider_salesforce_export.key_collection.encryption import KeyEncryption
 from airflow_provider_salesforce_export.key_collection.key import Account
 from airflow_provider_salesforce_export.sandbox import SandboxServer
-from airflow_provider_salesforce_export.sandbox.mongod import running_mongod
+from airflow_provider_salesforce_export.sandbox.mongod import mongo_connection, running_mongod
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -94,7 +94,7 @@ def surroundings(name: str, org_settings: SandboxSettings | None = None) -> Iter
                 "password": settings.client_secret,
                 "extra": {"key_database": DATABASE},
             },
-            "mongo_default": _mongo_connection(mongo_uri),
+            "mongo_default": mongo_connection(mongo_uri),
         }
         pages = home / "pages"
         yield Surroundings(server.org, connections, mongo_hosts, _environment(home, pages), pages)
@@ -168,13 +168,6 @@ def _end_group(process: subprocess.Popen[str]) -> None:
             time.sleep(0.2)
             stop = 0 if time.monotonic() < deadline else signal.SIGKILL  # 0 asks whether there is anybody left
     process.wait()
-
-
-def _mongo_connection(uri: str) -> str:
-    """Return the address as Airflow wants it: as a connection of type mongo."""
-    scheme, _, rest = uri.partition("://")
-    srv = ("&" if "?" in rest else "/?" if "/" not in rest else "?") + "srv=true" if scheme == "mongodb+srv" else ""
-    return f"mongo://{rest}{srv}"
 
 
 def _environment(home: Path, pages: Path) -> dict[str, str]:

@@ -38,7 +38,7 @@ class SalesforceExportHook(BaseHook):
     """
     Talk to one Salesforce org, with a token that is kept in MongoDB and renewed after a 401.
 
-    Nothing is read or opened before it is needed; leaving its ``with`` block closes what was. See the README for the
+    Nothing is read or opened before it is needed; leaving its ``with`` block closes what was. See ``docs/connection.md`` for the
     fields of the connection.
 
     :param salesforce_conn_id: An Airflow connection of type ``salesforce_export``, or of Airflow's own ``salesforce``.

@@ -23,6 +23,7 @@ class SalesforceOperator(BaseOperator):
     Where Airflow has retry policies and the task has none of its own, it gets the one of this package.
 
     :param salesforce_conn_id: An Airflow connection of type ``salesforce_export``. Templated.
+    :param kwargs: As for Airflow's BaseOperator, such as ``retries`` and ``pool``.
     """
 
     operator_extra_links: Sequence[BaseOperatorLink] = (ConnectionLink(),)

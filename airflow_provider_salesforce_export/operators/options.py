@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError
 from airflow_provider_salesforce_export.export.formats.choices import require_installed
@@ -51,7 +51,7 @@ class ExportOptions(SalesforceOperator):
     :param flatten: Write the fields of relations beside the others, as ``Account.Name``. Templated.
     :param partition_style: How the folder of a run is named: ``plain`` or ``hive``. Templated.
     :param on_schema_change: ``warn`` or ``fail``, where the fields are others than in the export before. Templated.
-    :param pagination: ``auto``, ``offset`` or ``range``.
+    :param pagination: ``auto``; or ``offset`` (LIMIT/OFFSET, for small objects) or ``range`` (by Id).
     :param api: ``auto``, ``rest`` or ``bulk``: by pages of queries, or by a job of Bulk API 2.0. ``auto`` takes a job
         from ``bulk_threshold`` rows on, where it can read the object. Templated.
     :param bulk_threshold: Rows. Templated.
@@ -86,7 +86,7 @@ class ExportOptions(SalesforceOperator):
         flatten: bool | str = False,
         partition_style: str = "plain",
         on_schema_change: str = "warn",
-        pagination: str = "auto",
+        pagination: Literal["auto", "offset", "range"] = "auto",
         api: str = "auto",
         bulk_threshold: int | str = DEFAULT_BULK_THRESHOLD,
         bulk_timeout: timedelta | float | str = DEFAULT_BULK_TIMEOUT,

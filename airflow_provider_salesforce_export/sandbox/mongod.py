@@ -287,6 +287,17 @@ def running_mongod(
         yield mongod.uri
 
 
+def mongo_connection(uri: str) -> str:
+    """
+    Return the address of a MongoDB as Airflow wants it: as a connection of type ``mongo``.
+
+    :param uri: The address.
+    """
+    scheme, _, rest = uri.partition("://")
+    srv = ("&" if "?" in rest else "/?" if "/" not in rest else "?") + "srv=true" if scheme == "mongodb+srv" else ""
+    return f"mongo://{rest}{srv}"
+
+
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

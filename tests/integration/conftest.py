@@ -11,15 +11,11 @@ from collections import Counter
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 import requests
-from airflow.dag_processing.bundles.manager import DagBundlesManager
-from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
 from airflow.sdk import DAG
 from airflow.timetables.interval import CronDataIntervalTimetable
-from pymongo import MongoClient
 
 from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.page import export_segments
@@ -35,32 +31,20 @@ from airflow_provider_salesforce_export.salesforce.grants import RefreshTokenGra
 from airflow_provider_salesforce_export.salesforce.oauth import TokenEndpoint
 from airflow_provider_salesforce_export.salesforce.soql import Query
 from airflow_provider_salesforce_export.sandbox import SandboxServer, SandboxSettings
-from airflow_provider_salesforce_export.sandbox.mongod import running_mongod
+from airflow_provider_salesforce_export.sandbox.pytest_plugin import run_in_this_process
 from tests.integration.api_server import Browser, running_api_server
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc)
 
 
 @pytest.fixture(scope="session")
-def mongo_uri():
-    with running_mongod() as uri:
-        yield uri
+def mongo_uri(salesforce_mongo_uri):
+    return salesforce_mongo_uri
 
 
 @pytest.fixture
-def database(mongo_uri):
-    """A MongoDB database of the test's own."""
-    with MongoClient(mongo_uri, tz_aware=True) as client:
-        name = f"test_{uuid4().hex}"
-        yield client[name]
-        client.drop_database(name)
-
-
-@pytest.fixture(scope="session")
-def airflow_database():
-    """Airflow's metadata database, in the AIRFLOW_HOME of the tests."""
-    subprocess.run([sys.executable, "-m", "airflow", "db", "migrate"], check=True, capture_output=True)
-    DagBundlesManager().sync_bundles_to_db()
+def database(salesforce_key_database):
+    return salesforce_key_database
 
 
 @pytest.fixture
@@ -221,21 +205,14 @@ class TokenGate:
 
 
 @pytest.fixture
-def connections(mongo_uri, database, log_in, monkeypatch, tmp_path):
+def connections(connect_salesforce_org, log_in, monkeypatch):
     """Tell Airflow of an org and of the MongoDB with its key."""
 
     def connections(server, connection=None, **extra):
         log_in(server)
-        settings = server.settings
-        org = {
-            "conn_type": "salesforce_export",
-            "host": server.url,
-            "login": settings.client_id,
-            "password": settings.client_secret,
-            "extra": {"key_database": database.name, **extra},
-        } | (connection or {})
-        monkeypatch.setenv("AIRFLOW_CONN_SALESFORCE_EXPORT_DEFAULT", json.dumps(org))
-        monkeypatch.setenv("AIRFLOW_CONN_MONGO_DEFAULT", mongo_uri.replace("mongodb://", "mongo://"))
+        conn_id = connect_salesforce_org(server.org, **{"grant_type": "refresh_token", **extra})
+        variable = f"AIRFLOW_CONN_{conn_id.upper()}"
+        monkeypatch.setenv(variable, json.dumps(json.loads(os.environ[variable]) | (connection or {})))
 
     return connections
 
@@ -282,10 +259,7 @@ def answer_of_browser(url, decision="allow"):
 
 def run(dag, **arguments):
     """Run a DAG; return the run, and its task instances by id and map index."""
-    bag = DagBag(dag_folder=os.devnull)
-    bag.bag_dag(dag)
-    sync_bag_to_db(bag, "dags-folder", None)
-    dag_run = dag.test(**arguments)
+    dag_run = run_in_this_process(dag, **arguments)
     return dag_run, {(ti.task_id, ti.map_index): ti for ti in dag_run.get_task_instances()}
 
 
