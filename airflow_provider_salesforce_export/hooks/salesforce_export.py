@@ -38,8 +38,8 @@ class SalesforceExportHook(BaseHook):
     """
     Talk to one Salesforce org, with a token that is kept in MongoDB and renewed after a 401.
 
-    Nothing is read or opened before it is needed; leaving its ``with`` block closes what was. See ``docs/connection.md`` for the
-    fields of the connection.
+    Nothing is read or opened before it is needed; leaving its ``with`` block closes what was. The fields of
+    the connection: ``docs/connection.md``.
 
     :param salesforce_conn_id: An Airflow connection of type ``salesforce_export``, or of Airflow's own ``salesforce``.
     :param pool_size: How many HTTP connections are kept open: as many as threads share the client.
