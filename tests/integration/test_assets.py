@@ -11,6 +11,7 @@ from airflow.dag_processing.dagbag import DagBag
 from airflow.models.asset import AssetEvent
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Param
+from airflow.sdk.exceptions import AirflowFailException
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
@@ -196,9 +197,12 @@ def test_a_mapped_operator_is_an_event_where_another_dag_waits_for_its_folder(
     assert [uri for uri, _ in events_of(dag)] == [f"{waited_for}/contacts"]
 
 
-def test_a_run_by_hand_without_a_manifest_says_what_to_do(loading, tmp_path, capfd):
+def test_a_run_by_hand_without_a_manifest_says_what_to_do(loading, tmp_path, monkeypatch):
     dag_run, _ = run(loading, run_conf={"database": str(tmp_path / "sqlite")})
 
     assert dag_run.state == "failed"
-    captured = capfd.readouterr()
-    assert "trigger it with the URL of a manifest" in captured.out + captured.err
+    load = loading.get_task("load").python_callable
+    by_hand = {"params": {"manifest": None}, "triggering_asset_events": {}}
+    monkeypatch.setitem(load.__globals__, "get_current_context", lambda: by_hand)
+    with pytest.raises(AirflowFailException, match="trigger it with the URL of a manifest"):
+        load()
