@@ -15,9 +15,9 @@ from collections import Counter
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.table import Table
 
+from airflow_provider_salesforce_export.demo.command import console, run_command
 from airflow_provider_salesforce_export.demo.surroundings import (
     EXAMPLE_DAGS,
     FOLDER,
@@ -26,7 +26,6 @@ from airflow_provider_salesforce_export.demo.surroundings import (
     Surroundings,
     airflow,
     as_environment,
-    exit_on_signals,
     prepare_database,
     running,
     surroundings,
@@ -42,23 +41,10 @@ COLUMNS = ("count", "pages", "rows", "bytes", "api_calls", "seconds")
 OUR_LOGGERS = "airflow_provider_salesforce_export"
 _UI = "make ui" if IN_CHECKOUT else f"{sys.executable} -m airflow_provider_salesforce_export.demo.ui"
 
-console = Console(highlight=False, soft_wrap=True)
-
 
 def main() -> int:
     """Run the demo, and return the exit status: 0 where every record was exported exactly once."""
-    exit_on_signals()
-    try:
-        FOLDER.mkdir(exist_ok=True)
-        with LOG.open("w", encoding="utf-8") as log:
-            _demo(log)
-    except DemoError as error:
-        console.print(f"[bold red]{error}[/] All that was logged: {LOG}")
-        return 1
-    except KeyboardInterrupt:
-        console.print("\nStopped.")
-        return 130
-    return 0
+    return run_command(_demo, LOG)
 
 
 def _demo(log: IO[str]) -> None:

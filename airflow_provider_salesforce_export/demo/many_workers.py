@@ -17,7 +17,6 @@ from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Any
 
 import boto3  # type: ignore[import-untyped]
-from rich.console import Console
 
 from airflow_provider_salesforce_export.demo.cluster import (
     Api,
@@ -28,11 +27,11 @@ from airflow_provider_salesforce_export.demo.cluster import (
     running_s3,
     running_worker,
 )
+from airflow_provider_salesforce_export.demo.command import console, run_command
 from airflow_provider_salesforce_export.demo.surroundings import (
     FOLDER,
     DemoError,
     as_environment,
-    exit_on_signals,
     prepare_database,
     surroundings,
 )
@@ -50,8 +49,6 @@ PAGE_SIZE = 200
 PAGES_BEFORE_THE_DEATH = 12
 WORKERS = ("worker-1", "worker-2")
 _DEATH_TIMEOUT = 900.0  # seconds
-
-console = Console(highlight=False, soft_wrap=True)
 
 
 class Gate:
@@ -78,21 +75,15 @@ class Gate:
 
 def main() -> int:
     """Run the demo, and return the exit status: 0 where every record was exported once, with one renewal."""
-    exit_on_signals()
-    try:
-        FOLDER.mkdir(exist_ok=True)
-        with LOG.open("w", encoding="utf-8") as log, ExitStack() as stack:
-            _demo(log, stack)
-    except DemoError as error:
-        console.print(f"[bold red]{error}[/] All that was logged: {LOG}")
-        return 1
-    except KeyboardInterrupt:
-        console.print("\nStopped.")
-        return 130
-    return 0
+    return run_command(_demo, LOG)
 
 
-def _demo(log: IO[str], stack: ExitStack) -> None:
+def _demo(log: IO[str]) -> None:
+    with ExitStack() as stack:
+        _run(log, stack)
+
+
+def _run(log: IO[str], stack: ExitStack) -> None:
     started = time.monotonic()
     console.print("[bold]Starting MongoDB, Redis, an S3 and a Salesforce org on this machine ...[/]")
     shutil.rmtree(FOLDER / "celery", ignore_errors=True)

@@ -26,8 +26,6 @@ from airflow_provider_salesforce_export.sandbox import SandboxServer
 from airflow_provider_salesforce_export.sandbox.mongod import mongo_connection, running_mongod
 
 if TYPE_CHECKING:
-    from types import FrameType
-
     from airflow_provider_salesforce_export.sandbox import SandboxOrg, SandboxSettings
 
 FOLDER = Path(".demo")
@@ -145,16 +143,6 @@ def running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[str
         yield process
     finally:
         _end_group(process)
-
-
-def exit_on_signals() -> None:
-    """Have SIGTERM end this process as Ctrl-C does, and Ctrl-C even in the background, where a shell disables it."""
-
-    def leave(signal_number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    for ending in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ending, leave)
 
 
 def _end_group(process: subprocess.Popen[str]) -> None:

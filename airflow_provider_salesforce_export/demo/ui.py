@@ -14,15 +14,14 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
 import requests
-from rich.console import Console
 
+from airflow_provider_salesforce_export.demo.command import console, run_command
 from airflow_provider_salesforce_export.demo.surroundings import (
     FOLDER,
     OWN_DAGS,
     DemoError,
     Surroundings,
     airflow,
-    exit_on_signals,
     prepare_database,
     run_airflow,
     running,
@@ -39,22 +38,10 @@ SHELL_SETTINGS = FOLDER / "ui.env"
 AIRFLOW_PORT = 8080
 _START_TIMEOUT = 600.0  # seconds; a busy machine has taken more than 180
 
-console = Console(highlight=False, soft_wrap=True)
-
 
 def main() -> int:
     """Run Airflow and what it needs until Ctrl-C, and return the exit status."""
-    exit_on_signals()
-    try:
-        FOLDER.mkdir(exist_ok=True)
-        with LOG.open("w", encoding="utf-8") as log:
-            _serve(log)
-    except DemoError as error:
-        console.print(f"[bold red]{error}[/] All that was logged: {LOG}")
-        return 1
-    except KeyboardInterrupt:
-        console.print("\nStopped.")
-    return 0
+    return run_command(_serve, LOG, status_when_stopped=0)
 
 
 def _serve(log: IO[str]) -> None:

@@ -23,7 +23,7 @@ from airflow_provider_salesforce_export.export.bulk_job import delete_job, with_
 from airflow_provider_salesforce_export.export.bulk_rows import RowReader
 from airflow_provider_salesforce_export.export.formats.page_format import PageFormat
 from airflow_provider_salesforce_export.export.page import Page, PageResult, position, write_pages
-from airflow_provider_salesforce_export.salesforce.bulk import ResultPage
+from airflow_provider_salesforce_export.salesforce.bulk_job import ResultPage
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.destination import Folder

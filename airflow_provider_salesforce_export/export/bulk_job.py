@@ -30,7 +30,7 @@ from airflow_provider_salesforce_export.export.plan import Job, Segment
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.destination import File, Folder
     from airflow_provider_salesforce_export.export.plan import Plan
-    from airflow_provider_salesforce_export.salesforce.bulk import BulkJob
+    from airflow_provider_salesforce_export.salesforce.bulk_job import BulkJob
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
 log = logging.getLogger(__name__)

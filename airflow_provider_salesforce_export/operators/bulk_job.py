@@ -12,7 +12,7 @@ from airflow_provider_salesforce_export.triggers.bulk_job import BulkJobTrigger,
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.plan import Job
     from airflow_provider_salesforce_export.operators.planning import PlanningOperator
-    from airflow_provider_salesforce_export.salesforce.bulk import BulkJob
+    from airflow_provider_salesforce_export.salesforce.bulk_job import BulkJob
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
 FIRST_DELAY = 5.0

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from airflow_provider_salesforce_export.sandbox.bulk_soql import translate_bulk
 from airflow_provider_salesforce_export.sandbox.errors import SalesforceError
 from airflow_provider_salesforce_export.sandbox.messages import Reply
@@ -48,7 +46,7 @@ class BulkApi:
         :raises SalesforceError: The job or its query is refused.
         """
         _require(version, FIRST_VERSION)
-        posted = _posted(request.body)
+        posted = request.posted()
         operation = _chosen(posted, "operation", ("query", "queryAll"), None)
         _chosen(posted, "contentType", ("CSV",), "CSV")
         delimiter = _chosen(posted, "columnDelimiter", _DELIMITERS, "COMMA")
@@ -124,7 +122,7 @@ class BulkApi:
         :raises SalesforceError: There is none, or it is over (INVALIDJOBSTATE).
         """
         job = self.org.bulk_jobs.get(job_id)
-        _chosen(_posted(request.body), "state", ("Aborted",), None)
+        _chosen(request.posted(), "state", ("Aborted",), None)
         if job.state in _OVER:
             message = f"Aborting already {'Completed' if job.state == 'JobComplete' else job.state} Job not allowed"
             raise SalesforceError(400, "INVALIDJOBSTATE", message)
@@ -228,16 +226,6 @@ class BulkApi:
 def _require(version: str, first: float) -> None:
     if float(version) < first:
         raise SalesforceError(404, "NOT_FOUND", "The requested resource does not exist")
-
-
-def _posted(body: bytes) -> dict[str, Any]:
-    try:
-        posted = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
-        raise SalesforceError(400, "JSON_PARSER_ERROR", str(error)) from None
-    if not isinstance(posted, dict):
-        raise SalesforceError(400, "JSON_PARSER_ERROR", "An object was expected")
-    return posted
 
 
 def _chosen(posted: dict[str, Any], name: str, allowed: Any, default: str | None) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from airflow_provider_salesforce_export.sandbox.errors import SalesforceError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -28,6 +30,20 @@ class Request:
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: bytes = b""
+
+    def posted(self) -> dict[str, Any]:
+        """
+        Return the JSON object in the body.
+
+        :raises SalesforceError: It is none.
+        """
+        try:
+            posted = msgspec.json.decode(self.body)
+        except msgspec.DecodeError as error:
+            raise SalesforceError(400, "JSON_PARSER_ERROR", str(error)) from None
+        if not isinstance(posted, dict):
+            raise SalesforceError(400, "JSON_PARSER_ERROR", "An object was expected")
+        return posted
 
 
 @dataclass

@@ -5,8 +5,6 @@ from __future__ import annotations
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from airflow_provider_salesforce_export.sandbox.errors import SalesforceError
 from airflow_provider_salesforce_export.sandbox.filters import date_text, datetime_text
 from airflow_provider_salesforce_export.sandbox.ids import to_18
@@ -44,7 +42,7 @@ class Records:
         :raises SalesforceError: Its values are refused.
         """
         sobject = self.org.schema.get(name)
-        values = _values(sobject, request.body)
+        values = _values(sobject, request.posted())
         missing = [field.name for field in sobject.fields if field.required and values.get(field.name) in {None, ""}]
         if missing:
             message = f"Required fields are missing: [{', '.join(missing)}]"
@@ -85,7 +83,7 @@ class Records:
         :raises SalesforceError: There is no such object or record, or the values are refused.
         """
         sobject = self.org.schema.get(name)
-        values = _values(sobject, request.body)
+        values = _values(sobject, request.posted())
         emptied = [field for field, value in values.items() if value in {None, ""} and _needs_value(sobject, field)]
         if emptied:
             message = f"Required fields are missing: [{', '.join(emptied)}]"
@@ -147,14 +145,8 @@ def _needs_value(sobject: SObject, field: str) -> bool:
     return sobject.by_name[field.lower()].required
 
 
-def _values(sobject: SObject, body: bytes) -> dict[str, Any]:
+def _values(sobject: SObject, posted: dict[str, Any]) -> dict[str, Any]:
     """Return the values of a posted record by the fields' own names, or refuse them."""
-    try:
-        posted = msgspec.json.decode(body)
-    except msgspec.DecodeError as error:
-        raise SalesforceError(400, "JSON_PARSER_ERROR", str(error)) from None
-    if not isinstance(posted, dict):
-        raise SalesforceError(400, "JSON_PARSER_ERROR", "An object was expected")
     values = {}
     for name, value in posted.items():
         if name == "attributes":

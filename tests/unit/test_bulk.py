@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from airflow_provider_salesforce_export import exceptions
 from airflow_provider_salesforce_export.operators.retries import HOPELESS
 from airflow_provider_salesforce_export.salesforce import bulk_csv
-from airflow_provider_salesforce_export.salesforce.bulk import BulkQueries, ResultPage
+from airflow_provider_salesforce_export.salesforce.bulk import BulkQueries
 from airflow_provider_salesforce_export.salesforce.bulk_csv import csv_columns
+from airflow_provider_salesforce_export.salesforce.bulk_job import ResultPage
 from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 from airflow_provider_salesforce_export.salesforce.rest_api import RestApi
 from airflow_provider_salesforce_export.salesforce.session import Renewal
