@@ -73,6 +73,16 @@ def test_airflow_knows_what_a_task_reads_and_fills():
     assert assets_of(dag, "vips.pages") == ([], [])
 
 
+def test_rendering_the_destination_does_not_change_the_asset_that_airflow_knows():
+    with DAG("nightly"):
+        operator = SalesforceExportOperator(task_id="export", object_type="contacts", destination="{{ params.lake }}")
+
+    operator.render_template_fields({"params": {"lake": "s3://lake"}})
+
+    assert operator.destination == "s3://lake"
+    assert operator.outlets == [AssetAlias("{{ params.lake }}/contacts")]
+
+
 def test_a_page_task_does_not_load_what_sanitizes_the_assets_of_all_providers():
     """Every task parses the DAG, and pays for what that loads."""
     program = (
