@@ -41,7 +41,7 @@ def running_api_server():
     try:
         from airflow.api_fastapi.app import create_app
 
-        server = uvicorn.Server(uvicorn.Config(create_app("core"), log_level="critical", lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(create_app("core"), log_level="critical", lifespan="off", ws="none"))
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         deadline = time.monotonic() + 60
