@@ -106,16 +106,18 @@ class PlanningOperator(ExportOptions):
         if "plan" not in event:
             plan, folder = self._start_export(context, client, event["window"], readers=readers)
             event |= _planned(plan) | {"folder": str(folder)}
+        folder = open_folder(event["folder"], self.destination_conn_id)
+        ExportFolderLink.push(self, context, folder)
         plan = Plan.from_dict(event["plan"], event["segments"])
         self.soql = plan.soql
         if plan.job:
-            BulkJobLink.push(context, client, plan.job.id)
+            BulkJobLink.push(self, context, client, plan.job.id)
         if plan.job and plan.job.records is None:
             self._abort_job = partial(client.bulk.abort, plan.job.id)
             plan = with_chunks(client, plan, await_job(self, client, plan.job, event))
             client.require_quota(len(plan.segments))
             event |= _planned(plan)
-        return plan, open_folder(event["folder"], self.destination_conn_id)
+        return plan, folder
 
     def _start_export(
         self, context: Context, client: SalesforceClient, ends: Sequence[str] | None, *, readers: int
@@ -133,7 +135,6 @@ class PlanningOperator(ExportOptions):
         self.require_installed()
         export, partition = self._place(context, window)
         folder = export / partition
-        ExportFolderLink.push(context, folder)
         self.log.info("Destination: %s", folder)
         prepare(folder)
         run = context["dag_run"]

@@ -9,6 +9,7 @@ from airflow.utils.session import create_session
 
 from airflow_provider_salesforce_export import ObjectType, SalesforceExportOperator, SalesforceExportTaskGroup
 from airflow_provider_salesforce_export.export import page, progress
+from airflow_provider_salesforce_export.operators import bulk_job
 from tests.integration.conftest import run
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
@@ -83,13 +84,15 @@ def test_documentation_of_ones_own_stays(make_dag):
     assert operator.doc_md == "Mine."
 
 
+@pytest.mark.parametrize("deferrable", [False, True])
 def test_a_bulk_job_links_to_its_page_in_salesforce_and_every_task_to_the_connection(
-    start_org, connections, make_dag, tmp_path
+    start_org, connections, make_dag, tmp_path, monkeypatch, deferrable
 ):
-    server = start_org(contacts=30)
+    monkeypatch.setattr(bulk_job, "FIRST_DELAY", 0.2)
+    server = start_org(contacts=30, bulk_seconds=1.5)
     connections(server)
     with make_dag() as dag:
-        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), api="bulk", deferrable=False)
+        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), api="bulk", deferrable=deferrable)
 
     dag_run, tasks = run(dag)
 
