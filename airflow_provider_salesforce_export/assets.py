@@ -72,7 +72,7 @@ def sanitize_uri(uri: SplitResult) -> SplitResult:
     """
     if not uri.netloc or not _SOBJECT_PATH.fullmatch(uri.path) or uri.query:
         raise ValueError(f"{uri.geturl()} is not salesforce://<org>/<sObject>, such as salesforce://acme/Contact.")
-    return uri._replace(netloc=uri.netloc.lower())
+    return uri
 
 
 def event_extra(manifest: Manifest, manifest_url: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from airflow.cli.simple_table import AirflowConsole
 from airflow.providers.common.compat.sdk import TaskDeferred
+from airflow.sdk.execution_time.context import OutletEventAccessors
 
 from airflow_provider_salesforce_export.cli.command import command
 from airflow_provider_salesforce_export.hooks.connection import DEFAULT_CONN_ID
@@ -57,4 +58,5 @@ def _context() -> dict[str, Any]:
     now = datetime.now(timezone.utc)
     run_id = f"cli__{now.isoformat()}"
     run = SimpleNamespace(dag_id="salesforce-export", run_id=run_id, logical_date=None, run_after=now)
-    return {"dag_run": run, "ti": SimpleNamespace(try_number=1)}
+    task = SimpleNamespace(try_number=1, xcom_push=lambda key, value: None)  # there is no page of Airflow to show links
+    return {"dag_run": run, "ti": task, "outlet_events": OutletEventAccessors()}

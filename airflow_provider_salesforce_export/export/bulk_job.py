@@ -121,7 +121,10 @@ def abandon_job(client: SalesforceClient, plan: Plan, folder: Folder) -> None:
     job = _noted_job(plan, folder)
     if job:
         log.info("Giving up the Bulk job %s of an earlier try: this one reads by REST.", job.id)
-        client.bulk.abort(job.id)
+        try:
+            client.bulk.abort(job.id)
+        except SalesforceError as error:
+            log.warning("The Bulk job %s goes on at Salesforce: %s", job.id, error)
         delete_job(client, replace(plan, job=job))
 
 

@@ -129,7 +129,7 @@ class ConnectionSettings:
         if connection.conn_type == PROVIDER_CONN_TYPE:
             values = provider_fields(connection)
         else:
-            fields.warn_of_unknown(connection.extra_dejson, where)
+            fields.warn_of_unknown(frozenset(connection.extra_dejson), where)
             values = connection.extra_dejson | {
                 "host": connection.host,
                 "client_id": connection.login,

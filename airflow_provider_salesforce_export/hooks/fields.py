@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import cache
 from typing import Any, NamedTuple
 
 from airflow_provider_salesforce_export.environment import connection_setting
@@ -55,18 +56,19 @@ def finder(fields: Mapping[str, Any], where: str) -> Find:
     return find
 
 
-def warn_of_unknown(names: Iterable[str], where: str) -> None:
+@cache
+def warn_of_unknown(names: frozenset[str], where: str) -> None:
     """
-    Log a warning of fields that nothing reads: they may be misspelt, and what they were to change stays as it is.
+    Log a warning, once, of fields that nothing reads: they may be misspelt, and what they should change stays as it is.
 
     :param names: The names of the extra fields that a connection has.
     :param where: Where they are.
     """
     from airflow_provider_salesforce_export.get_provider_info import CONNECTION_FIELDS
 
-    unknown = sorted(set(names) - set(CONNECTION_FIELDS))
+    known = [*CONNECTION_FIELDS, "authorize_host"]
+    unknown = sorted(names.difference(known))
     if unknown:
-        known = list(CONNECTION_FIELDS)
         meant = {close for name in unknown for close in get_close_matches(name.lower(), known, n=1, cutoff=0.8)}
         advice = f" Perhaps this was meant: {', '.join(sorted(meant))}." if meant else ""
         log.warning("Nothing reads the extra fields %s %s.%s", ", ".join(unknown), where, advice)

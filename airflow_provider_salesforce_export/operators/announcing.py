@@ -45,8 +45,12 @@ class AnnouncingOperator(SalesforceOperator):
 
         See :func:`airflow_provider_salesforce_export.assets.export_asset`.
         """
+        from airflow.providers.common.compat.sdk import AssetAlias
+
         from airflow_provider_salesforce_export.assets import export_asset
 
+        if not isinstance(self.destination, str):  # what another task returns
+            return AssetAlias(f"{self.dag_id}.{self.task_id}")
         return self._asset or export_asset(self.object_type, self.destination)
 
     @property
@@ -57,7 +61,7 @@ class AnnouncingOperator(SalesforceOperator):
 
     @inlets.setter
     def inlets(self, given: list[Any]) -> None:
-        self._inlets = given
+        self._inlets, self._asset = given, None
 
     @property
     def outlets(self) -> list[Any]:
@@ -67,17 +71,18 @@ class AnnouncingOperator(SalesforceOperator):
 
     @outlets.setter
     def outlets(self, given: list[Any]) -> None:
-        self._outlets = given
+        self._outlets, self._asset = given, None
 
     def _add_assets(self) -> None:
         if self._asset or not hasattr(self, "destination"):  # as while it is constructed
             return
         from airflow_provider_salesforce_export.assets import salesforce_asset
 
-        self._asset = self.asset
-        self._outlets = [*self._outlets, self._asset]
-        if not is_template(self.salesforce_conn_id):
-            self._inlets = [*self._inlets, salesforce_asset(self.object_type.sobject, self.salesforce_conn_id)]
+        asset, org = self.asset, self.salesforce_conn_id
+        sobjects = [salesforce_asset(self.object_type.sobject, org)] if _is_known(org) else []
+        self._inlets = [*self._inlets, *(sobject for sobject in sobjects if sobject not in self._inlets)]
+        self._outlets = [*self._outlets, *([] if asset in self._outlets else [asset])]
+        self._asset = asset
 
     def render_template_fields(self, context: Context, jinja_env: jinja2.Environment | None = None) -> None:
         """
@@ -129,3 +134,8 @@ class AnnouncingOperator(SalesforceOperator):
             return None
         manifest, instance_url, export_uri = self._published
         return export_lineage(manifest, instance_url=instance_url, export_uri=export_uri)
+
+
+def _is_known(value: object) -> bool:
+    """Return whether a value is known when the DAG is parsed: neither a template nor what another task returns."""
+    return isinstance(value, str) and not is_template(value)

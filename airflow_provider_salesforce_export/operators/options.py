@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError
 from airflow_provider_salesforce_export.export.formats.choices import require_installed
-from airflow_provider_salesforce_export.object_types import ObjectType, resolve_object_type
+from airflow_provider_salesforce_export.object_types import ALL_FIELDS, ObjectType, resolve_object_type
 from airflow_provider_salesforce_export.operators import arguments
 from airflow_provider_salesforce_export.operators.base import (
     DEFAULT_API_QUOTA_LIMIT,
@@ -120,7 +120,7 @@ class ExportOptions(SalesforceOperator):
         self.deferrable = deferrable
         self.concurrency = arguments.whole_number("concurrency", concurrency)
         self.api_quota_limit = api_quota_limit
-        if not arguments.is_template(destination):
+        if isinstance(destination, str) and not arguments.is_template(destination):
             require_store(destination)
         for name in PARSERS:
             if not arguments.is_template(getattr(self, name)):
@@ -157,7 +157,8 @@ class ExportOptions(SalesforceOperator):
 
 
 def _describe(object_type: ObjectType) -> str:
-    query = Query(object_type.sobject, object_type.all_fields()).where(object_type.where).select()
+    fields = ("<all fields>" if field == ALL_FIELDS else field for field in object_type.all_fields())
+    query = Query(object_type.sobject, tuple(fields)).where(object_type.where).select()
     return (
         f"Exports `{object_type.sobject}` of Salesforce as *{object_type.name}*:\n\n```sql\n{query}\n```\n\n"
         f"An incremental run adds the condition that `{object_type.cursor_field}` lies in its window."

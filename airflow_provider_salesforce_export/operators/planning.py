@@ -104,23 +104,23 @@ class PlanningOperator(ExportOptions):
         from airflow_provider_salesforce_export.export.plan import Plan
 
         if "plan" not in event:
-            plan, folder = self._start_export(context, client, event["window"], readers=readers)
+            plan, folder = self._start_export(context, client, event, readers=readers)
             event |= _planned(plan) | {"folder": str(folder)}
         folder = open_folder(event["folder"], self.destination_conn_id)
         ExportFolderLink.push(self, context, folder)
         plan = Plan.from_dict(event["plan"], event["segments"])
         self.soql = plan.soql
         if plan.job:
+            self._abort_job = partial(client.bulk.abort, plan.job.id)
             BulkJobLink.push(self, context, client, plan.job.id)
         if plan.job and plan.job.records is None:
-            self._abort_job = partial(client.bulk.abort, plan.job.id)
             plan = with_chunks(client, plan, await_job(self, client, plan.job, event))
             client.require_quota(len(plan.segments))
             event |= _planned(plan)
         return plan, folder
 
     def _start_export(
-        self, context: Context, client: SalesforceClient, ends: Sequence[str] | None, *, readers: int
+        self, context: Context, client: SalesforceClient, event: dict[str, Any], *, readers: int
     ) -> tuple[Plan, Folder]:
         from airflow_provider_salesforce_export.export.bulk_job import abandon_job, start_job
         from airflow_provider_salesforce_export.export.destination import prepare
@@ -129,8 +129,8 @@ class PlanningOperator(ExportOptions):
         from airflow_provider_salesforce_export.export.window import Window
 
         window = None
-        if ends:
-            start, end = map(datetime.fromisoformat, ends)
+        if event["window"]:
+            start, end = map(datetime.fromisoformat, event["window"])
             window = Window(start, end, self.argument("lookback"))
         self.require_installed()
         export, partition = self._place(context, window)
@@ -149,7 +149,7 @@ class PlanningOperator(ExportOptions):
         if plan.api == "bulk":
             by_rest = partial(planned, replace(request, api="rest"))
             plan = start_job(client, plan, folder, bulk_timeout=self.argument("bulk_timeout"), by_rest=by_rest)
-        elif context["ti"].try_number > 1:
+        elif context["ti"].try_number > 1 or "quota_waits" in event:  # then this is not the first time that it plans
             abandon_job(client, plan, folder)
         client.require_quota(plan.total_pages)
         return replace(plan, schema_change=change), folder

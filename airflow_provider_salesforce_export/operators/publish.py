@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
+from airflow_provider_salesforce_export.object_types import ObjectType, resolve_object_type
 from airflow_provider_salesforce_export.operators.announcing import AnnouncingOperator
 from airflow_provider_salesforce_export.operators.errors import clear_errors
 from airflow_provider_salesforce_export.operators.folders import open_folder
@@ -14,8 +15,6 @@ from airflow_provider_salesforce_export.operators.waiting import waiting_for_quo
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
-
-    from airflow_provider_salesforce_export.object_types import ObjectType
 
 
 class SalesforceExportPublishOperator(AnnouncingOperator):
@@ -39,7 +38,7 @@ class SalesforceExportPublishOperator(AnnouncingOperator):
     def __init__(
         self,
         *,
-        object_type: ObjectType,
+        object_type: str | ObjectType,
         destination: str,
         plan: dict[str, Any],
         results: Sequence[dict[str, Any]],
@@ -48,7 +47,7 @@ class SalesforceExportPublishOperator(AnnouncingOperator):
         super().__init__(**kwargs)
         self.plan = plan
         self.results = results
-        self.object_type = object_type
+        self.object_type = resolve_object_type(object_type)
         self.destination = destination
 
     def execute(self, context: Context) -> dict[str, Any]:

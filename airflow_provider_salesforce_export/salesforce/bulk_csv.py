@@ -137,6 +137,8 @@ def _lines(blocks: Iterable[str]) -> Iterator[str]:
         *lines, held = f"{held}{block}".split("\n")
         for line in lines:
             yield _LONE_CARRIAGE_RETURN.sub(_STAND_IN, f"{line}\n")
+    if held:
+        yield _LONE_CARRIAGE_RETURN.sub(_STAND_IN, f"{held}\n")
 
 
 def _check_header(header: Sequence[str], fields: Sequence[str]) -> None:

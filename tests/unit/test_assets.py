@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, Asset, AssetAlias
 from airflow.serialization.serialized_objects import DagSerialization
 
@@ -13,7 +14,9 @@ from airflow_provider_salesforce_export import (
     SalesforceExportTaskGroup,
     export_asset,
 )
+from airflow_provider_salesforce_export.assets import salesforce_asset
 from airflow_provider_salesforce_export.exceptions import UnknownObjectTypeError
+from airflow_provider_salesforce_export.operators.publish import SalesforceExportPublishOperator
 
 VIPS = ObjectType("vips", "Contact", ("Name",))
 
@@ -64,13 +67,44 @@ def test_airflow_knows_what_a_task_reads_and_fills():
         SalesforceExportTaskGroup("notes", destination="{{ params.lake }}", salesforce_conn_id="{{ params.org }}")
         SalesforceExportOperator(task_id="deals", object_type="deals", destination="file:///data", outlets=[given])
 
-    assert assets_of(dag, "vips.publish") == (["salesforce://acme/Contact"], ["s3://lake/vips"])
+    assert assets_of(dag, "vips.publish") == (["salesforce://Acme/Contact"], ["s3://lake/vips"])
     assert assets_of(dag, "notes.publish") == ([], ["{{ params.lake }}/notes"])
     assert assets_of(dag, "deals") == (
         ["salesforce://salesforce_export_default/Opportunity"],
         ["file:///data/report", "file:///data/deals"],
     )
     assert assets_of(dag, "vips.pages") == ([], [])
+
+
+def test_what_a_task_before_it_returns_may_be_the_connection_or_the_destination():
+    with DAG("nightly") as dag:
+        connection, destination = (EmptyOperator(task_id=name).output for name in ("org", "lake"))
+        SalesforceExportTaskGroup("contacts", destination=destination, salesforce_conn_id=connection)
+        SalesforceExportOperator(task_id="deals", object_type="deals", destination=destination)
+
+    assert assets_of(dag, "contacts.publish") == ([], ["nightly.contacts.publish"])
+    assert assets_of(dag, "deals") == (["salesforce://salesforce_export_default/Opportunity"], ["nightly.deals"])
+
+
+def test_publishing_for_a_group_of_ones_own_takes_a_name_of_the_catalogue():
+    with DAG("nightly") as dag:
+        SalesforceExportPublishOperator(
+            task_id="publish", object_type="contacts", destination="s3://lake", plan={}, results=[]
+        )
+
+    assert assets_of(dag, "publish") == (["salesforce://salesforce_export_default/Contact"], ["s3://lake/contacts"])
+
+
+def test_assets_that_are_given_later_stand_beside_those_of_the_export():
+    with DAG("nightly"):
+        operator = SalesforceExportOperator(task_id="export", object_type="contacts", destination="file:///data")
+    report = Asset("file:///data/report")
+    before = operator.outlets
+
+    operator.outlets = [report]
+
+    assert operator.outlets == [report, *before]
+    assert len(operator.inlets) == 1
 
 
 def test_rendering_the_destination_does_not_change_the_asset_that_airflow_knows():
@@ -103,9 +137,11 @@ def test_a_page_task_does_not_load_what_sanitizes_the_assets_of_all_providers():
 
 
 def test_the_uri_of_an_sobject_is_written_in_one_way():
-    assert (
-        Asset("Salesforce://Acme.My.Salesforce.com/Invoice__c/").uri == "salesforce://acme.my.salesforce.com/Invoice__c"
-    )
+    """And no other than its name: Airflow lets an asset of one URI have one name alone."""
+    asset = Asset("Salesforce://Acme/Invoice__c/")
+
+    assert asset.uri == "salesforce://Acme/Invoice__c"
+    assert salesforce_asset("Contact", "Acme").name == salesforce_asset("Contact", "Acme").uri
 
 
 @pytest.mark.parametrize("uri", ["salesforce://acme", "salesforce:///Contact", "salesforce://acme/Contact/003"])
