@@ -131,7 +131,7 @@ def _wait_for_pages_on_both(api: Api, run: str) -> set[int]:
 
 def _show(pages: list[dict[str, Any]], victims: set[int]) -> None:
     for page in sorted(pages, key=lambda page: page["map_index"]):
-        console.print(f"  {page['rendered_map_index']:18} try {page['try_number']} on {page['hostname']}")
+        console.print(f"  {page['rendered_map_index']:36} try {page['try_number']} on {page['hostname']}")
     not_tried_again = [page["map_index"] for page in pages if page["map_index"] in victims and page["try_number"] < 2]
     if not_tried_again:
         raise DemoError(f"The tasks {not_tried_again} of the dead worker were not tried again.")

@@ -117,7 +117,8 @@ def test_the_ui_runs_a_dag_with_the_real_scheduler_on_another_port_where_8080_is
             task["rendered_map_index"]
             for task in api.get(f"{path}/taskInstances/notes.pages/listMapped")["task_instances"]
         ]
-        assert sorted(labels) == [f"page {number} of 7" for number in range(1, 8)]
+        rows = [*((100 * page + 1, 100 * page + 100) for page in range(6)), (601, 678)]
+        assert sorted(labels) == [f"page {page} of 7 · rows {a}-{b}" for page, (a, b) in enumerate(rows, start=1)]
         summary = api.get(f"{path}/taskInstances/notes.publish/xcomEntries/return_value")["value"]
         manifest = json.loads(Path(summary["manifest"].removeprefix("file://")).read_bytes())
         assert (manifest["rows"], manifest["page_size"], len(manifest["pages"])) == (678, 100, 7)

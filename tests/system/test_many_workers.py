@@ -17,7 +17,7 @@ def test_where_a_worker_is_killed_the_other_one_ends_the_export_with_one_renewal
     assert demo.returncode == 0, shown
     killed = re.search(r"worker-1 was killed \(SIGKILL\) in the middle of ([12]) of 8 page tasks", shown)
     assert killed, shown
-    tries = re.findall(r"pages? [\d-]+ of \d+ +try (\d) on (worker-\d)", shown)
+    tries = re.findall(r"pages? [\d-]+ of \d+ · rows [\d,]+-[\d,]+ +try (\d) on (worker-\d)", shown)
     assert len(tries) == 8
     assert sum(number != "1" for number, _ in tries) >= int(killed[1])
     assert all(worker == "worker-2" for number, worker in tries if number != "1")
