@@ -133,7 +133,8 @@ def test_a_page_task_does_not_load_what_sanitizes_the_assets_of_all_providers():
 
     shown = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
 
-    assert shown.split() == ["False", "True"]
+    # Some versions of Airflow log a warning there.
+    assert [line for line in shown.splitlines() if line in ("False", "True")] == ["False", "True"]
 
 
 def test_the_uri_of_an_sobject_is_written_in_one_way():
