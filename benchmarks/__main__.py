@@ -95,7 +95,8 @@ def _bulk(rounds: int, results: dict[str, Any]) -> list[Target]:
     console.print("By Bulk, seconds begin with the complete job; the org's CPU includes the job itself.")
     console.print(
         "bulk2 reads the results one after another over one connection, and writes all values as texts. The package "
-        f"reads {DEFAULT_THREADS} at once and two columns more, types, sorts, hashes and compares what it writes."
+        f"reads {DEFAULT_THREADS} at once in each page task and two columns more, types, sorts, hashes and compares "
+        "what it writes. A page task is a process of its own, as under Airflow, but with all imports done."
     )
     targets = bulk_targets(results["bulk"])
     console.print(showing.target_table(targets))

@@ -10,14 +10,15 @@ from typing import Any
 from benchmarks.contacts import QUERY, page_queries
 from benchmarks.measuring import run_fresh
 from benchmarks.org import Org, running_org
-from benchmarks.targets import DEFAULT_THREADS, THREADS, best_of, name_of
+from benchmarks.targets import BULK_IN_TASKS, DEFAULT_THREADS, THREADS, best_of, name_of
 
 LATENCY = 0.1  # seconds that each call to the org takes before its work: a real org's network and queue
 
 _BULK_JOBS: dict[str, dict[str, Any]] = {
     "simple-salesforce bulk2": {"contestant": "simple-salesforce bulk2"},
     "package, by REST": {"contestant": "package", "threads": DEFAULT_THREADS},
-    "package, by Bulk": {"contestant": "package, bulk", "threads": DEFAULT_THREADS},
+    "package, by Bulk": {"contestant": "package, bulk", "threads": DEFAULT_THREADS, "page_tasks": 1},
+    BULK_IN_TASKS: {"contestant": "package, bulk", "threads": DEFAULT_THREADS, "page_tasks": 2},
 }
 _IN_EACH_RECORD = b'"SystemModstamp":'
 

@@ -24,7 +24,7 @@ from airflow_provider_salesforce_export.export.formats.page_format import PageFo
 from airflow_provider_salesforce_export.export.plan import Segment
 from airflow_provider_salesforce_export.export.progress import INTERVAL, Progress
 from airflow_provider_salesforce_export.salesforce.errors import incomplete
-from airflow_provider_salesforce_export.salesforce.record_ids import sort_key
+from airflow_provider_salesforce_export.salesforce.record_ids import sort_key, sort_keys
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.destination import Folder
@@ -285,7 +285,7 @@ def page_result(page: Page, content: bytes, name: str) -> PageResult:
 
 def _check_order(page: Page) -> None:
     """Rising Ids inside the page's interval: together with intervals that meet, no Id can be there twice."""
-    ids = list(map(sort_key, page.ids))
+    ids = sort_keys(page.ids)
     bounded = [*([sort_key(page.after)] if page.after else []), *ids]
     if not all(map(lt, bounded, bounded[1:])) or (ids and page.until and ids[-1] > sort_key(page.until)):
         raise incomplete(f"for page {page.number} is not in the order of its Ids, or has others than were asked for")

@@ -9,6 +9,7 @@ differences between 15 and 18 character record IDs?")
 from __future__ import annotations
 
 import string
+from collections.abc import Iterable
 
 DIGITS = string.digits + string.ascii_uppercase + string.ascii_lowercase
 """Base 62 in the order in which Salesforce sorts Ids: that of ASCII."""
@@ -21,6 +22,11 @@ _VALUES = {digit: value for value, digit in enumerate(DIGITS)}
 def sort_key(record_id: str) -> str:
     """Return the part of an Id that decides its order: the 15-character form."""
     return record_id[:_LENGTH]
+
+
+def sort_keys(record_ids: Iterable[str]) -> list[str]:
+    """Return :func:`sort_key` of many Ids."""
+    return [record_id[:_LENGTH] for record_id in record_ids]
 
 
 def interpolate(first: str, last: str, part: int, parts: int) -> str:

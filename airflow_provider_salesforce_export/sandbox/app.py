@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import zlib
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -19,15 +18,12 @@ from airflow_provider_salesforce_export.sandbox.messages import Reply, Request
 from airflow_provider_salesforce_export.sandbox.rest import DataApi
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from starlette.requests import Request as HttpRequest
 
     from airflow_provider_salesforce_export.sandbox.org import SandboxOrg
 
 _METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 _SMALL = 1_000
-_GZIP_FORMAT = 31  # of zlib's wbits
 
 
 def create_app(org: SandboxOrg) -> Starlette:
@@ -85,13 +81,5 @@ class DataRoutes:
             if reply.stream is None:
                 reply.body = gzip.compress(reply.body, 1)
             else:
-                reply.stream = _compressed(reply.stream)
+                reply.stream = reply.compressed_stream
         return reply
-
-
-def _compressed(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    compressor = zlib.compressobj(1, wbits=_GZIP_FORMAT)
-    for piece in pieces:
-        if compressed := compressor.compress(piece):
-            yield compressed
-    yield compressor.flush()

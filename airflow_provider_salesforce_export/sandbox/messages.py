@@ -55,12 +55,14 @@ class Reply:
     :param body: The body, JSON unless a header says otherwise.
     :param headers: Headers.
     :param stream: The body piece by piece, where it is too large to be held.
+    :param compressed_stream: The same, compressed by gzip.
     """
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     stream: Iterator[bytes] | None = None
+    compressed_stream: Iterator[bytes] | None = None
 
     @classmethod
     def json(cls, value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Reply:

@@ -5,8 +5,17 @@ import sys
 import pytest
 
 from benchmarks.contacts import QUERY
-from benchmarks.measuring import measure
-from benchmarks.targets import THREADS, Target, best_of, bulk_targets, export_targets, most_calls, name_of
+from benchmarks.measuring import in_processes, measure
+from benchmarks.targets import (
+    BULK_IN_TASKS,
+    THREADS,
+    Target,
+    best_of,
+    bulk_targets,
+    export_targets,
+    most_calls,
+    name_of,
+)
 
 PEER = {"seconds": 9.0, "memory": 400, "api_calls": 25}
 FLOOR = {"seconds": 2.0, "memory": 10, "api_calls": 25}
@@ -58,7 +67,7 @@ def test_what_does_not_keep_its_bound_is_missed(worse, missed):
 def test_bulk_is_compared_by_seconds_cpu_and_memory():
     results = {
         "simple-salesforce bulk2": {"best": {"seconds": 9.0, "cpu": 6.0, "memory": 100}},
-        "package, by Bulk": {"best": {"seconds": 4.5, "cpu": 4.0, "memory": 50 * 2**20}},
+        BULK_IN_TASKS: {"best": {"seconds": 4.5, "cpu": 4.0, "memory": 50 * 2**20}},
     }
 
     faster, cheaper, leaner = bulk_targets([{"rows": 50_000, "results": results}])
@@ -81,6 +90,19 @@ def test_memory_counts_from_where_the_work_begins():
     cost, size = measure(lambda: len(b"x" * (32 * 2**20)))
 
     assert 0.9 * size < cost.memory < len(before)  # Linux counts pages in batches
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_work_in_processes_counts_as_that_of_all():
+    def work():
+        return len(b"x" * (32 * 2**20)), sum(range(5_000_000))
+
+    one = measure(work)[0]
+    cost, (done, memory) = measure(lambda: in_processes([work, work]))
+
+    assert done == [work(), work()]
+    assert 1.8 * one.memory < memory
+    assert 1.2 * one.cpu < cost.cpu
 
 
 def test_the_export_is_that_of_the_catalogue():
