@@ -31,6 +31,5 @@ class SalesforceOperator(BaseOperator):
     def __init__(self, *, salesforce_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.salesforce_conn_id = salesforce_conn_id
-        self.addresses: dict[str, str] = {}  # what the links of this task lead to
         if HAS_RETRY_POLICIES and self.retry_policy is None:
             self.retry_policy = retry_policy()

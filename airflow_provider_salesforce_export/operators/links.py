@@ -2,7 +2,8 @@
 Where a task's page in Airflow leads to: the folder of the export, the Bulk job, the connection's key.
 
 An address is pushed as an XCom as soon as it is known, so that the link is there while the task still runs: Airflow
-reads nothing but that XCom when it shows the page. At the end of the task it asks for the address again, and pushes it.
+reads nothing but that XCom when it shows the page. At the end of the task it asks for the address again, and pushes it:
+it gets what is there, also from before the task was deferred.
 """
 
 from __future__ import annotations
@@ -10,14 +11,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from airflow.providers.common.compat.sdk import BaseOperatorLink
+from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
     from airflow.sdk.types import TaskInstanceKey
 
     from airflow_provider_salesforce_export.export.destination import Folder
-    from airflow_provider_salesforce_export.operators.base import SalesforceOperator
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
 
@@ -29,14 +29,11 @@ class _PushedLink(BaseOperatorLink):
         :param operator: The operator.
         :param ti_key: The task.
         """
-        addresses: dict[str, str] = getattr(operator, "addresses", {})
-        return addresses.get(self.xcom_key, "")
+        return XCom.get_value(ti_key=ti_key, key=self.xcom_key) or ""
 
     @classmethod
-    def _push(cls, operator: SalesforceOperator, context: Context, address: str) -> None:
-        key = cls().xcom_key
-        operator.addresses[key] = address
-        context["ti"].xcom_push(key=key, value=address)
+    def _push(cls, context: Context, address: str) -> None:
+        context["ti"].xcom_push(key=cls().xcom_key, value=address)
 
 
 class ExportFolderLink(_PushedLink):
@@ -45,16 +42,15 @@ class ExportFolderLink(_PushedLink):
     name = "Export folder"
 
     @classmethod
-    def push(cls, operator: SalesforceOperator, context: Context, folder: Folder) -> None:
+    def push(cls, context: Context, folder: Folder) -> None:
         """
         Keep the address of a folder, where its store has a web console.
 
-        :param operator: The operator of the task.
         :param context: The task's context.
         :param folder: The folder.
         """
         if address := console_address(folder):
-            cls._push(operator, context, address)
+            cls._push(context, address)
 
 
 class BulkJobLink(_PushedLink):
@@ -63,17 +59,16 @@ class BulkJobLink(_PushedLink):
     name = "Bulk job in Salesforce"
 
     @classmethod
-    def push(cls, operator: SalesforceOperator, context: Context, client: SalesforceClient, job_id: str) -> None:
+    def push(cls, context: Context, client: SalesforceClient, job_id: str) -> None:
         """
         Keep the address of a job.
 
-        :param operator: The operator of the task.
         :param context: The task's context.
         :param client: The org.
         :param job_id: The job.
         """
         page = f"/lightning/setup/AsyncApiJobStatus/page?address={quote(f'/{job_id}', safe='')}"
-        cls._push(operator, context, client.instance_url + page)
+        cls._push(context, client.instance_url + page)
 
 
 class ConnectionLink(BaseOperatorLink):

@@ -107,12 +107,12 @@ class PlanningOperator(ExportOptions):
             plan, folder = self._start_export(context, client, event, readers=readers)
             event |= _planned(plan) | {"folder": str(folder)}
         folder = open_folder(event["folder"], self.destination_conn_id)
-        ExportFolderLink.push(self, context, folder)
+        ExportFolderLink.push(context, folder)
         plan = Plan.from_dict(event["plan"], event["segments"])
         self.soql = plan.soql
         if plan.job:
             self._abort_job = partial(client.bulk.abort, plan.job.id)
-            BulkJobLink.push(self, context, client, plan.job.id)
+            BulkJobLink.push(context, client, plan.job.id)
         if plan.job and plan.job.records is None:
             plan = with_chunks(client, plan, await_job(self, client, plan.job, event))
             client.require_quota(len(plan.segments))

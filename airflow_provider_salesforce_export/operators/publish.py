@@ -76,7 +76,7 @@ class SalesforceExportPublishOperator(AnnouncingOperator):
         hook = SalesforceExportHook(self.salesforce_conn_id)
         with clear_errors(), hook, waiting_for_quota(self, hook, event):
             folder = open_folder(self.plan["folder"], self.plan["destination_conn_id"])
-            ExportFolderLink.push(self, context, folder)
+            ExportFolderLink.push(context, folder)
             manifest = publish(
                 hook.client,
                 folder,
