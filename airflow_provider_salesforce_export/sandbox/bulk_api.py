@@ -168,9 +168,7 @@ class BulkApi:
             "Sforce-Locator": "null" if end == job.records else self.org.bulk_jobs.locator(job, end),
             "Sforce-NumberOfRecords": str(end - start),
         }
-        return Reply(
-            200, headers=headers, stream=job.csv(start, end), compressed_stream=job.compressed_csv(start, end)
-        )
+        return Reply(200, headers=headers, stream=job.csv(start, end), compressed_stream=job.compressed_csv(start, end))
 
     def result_pages(self, request: Request, version: str, job_id: str) -> Reply:
         """
