@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pymongo import MongoClient, WriteConcern
 
-from airflow_provider_salesforce_export.sandbox.mongod import Mongod, MongodError, running_mongod
+from airflow_provider_salesforce_export.sandbox.mongod import Mongod, running_mongod
+from airflow_provider_salesforce_export.sandbox.mongod_binary import MongodError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

