@@ -1,12 +1,11 @@
 """
 ``make matrix``: run tests with the lowest and the highest versions that are supported, on each Python.
 
-Each pair has an environment of its own in ``.matrix``, beside what was seen there. The table in docs/compatibility.md
-is made of all that was seen, so that one pair can be repeated: ``make matrix ARGS="--python 3.12 --versions lowest"``.
+Each pair has an environment of its own in ``.matrix``, beside its log. What was seen becomes a row of the table in
+docs/compatibility.md; other rows stay as they are: ``make matrix ARGS="--python 3.12 --versions lowest"`` repeats one.
 """
 
 import argparse
-import json
 import os
 import re
 import subprocess
@@ -52,18 +51,20 @@ def main():
     parser.add_argument("--versions", choices=VERSIONS, action="append")
     chosen = parser.parse_args()
     FOLDER.mkdir(exist_ok=True)
-    seen = [run(*pair) for pair in product(chosen.python or PYTHONS, chosen.versions or VERSIONS)]
+    seen = {pair: run(*pair) for pair in product(chosen.python or PYTHONS, chosen.versions or VERSIONS)}
     before, _, rest = PAGE.read_text().partition(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}{table()}{END}{rest.partition(END)[2]}")
-    print(table())
-    return 0 if all(result["good"] for result in seen) else 1
+    old, _, after = rest.partition(END)
+    new = table(seen, old)
+    PAGE.write_text(f"{before}{BEGIN}{new}{END}{after}")
+    print(new)
+    return 0 if all(result["good"] for result in seen.values()) else 1
 
 
 def run(python, versions):
-    """Run the tests of a pair; return and store what was seen."""
+    """Run the tests of a pair; return what was seen."""
     name = f"{python}-{versions}"
     print(f"Python {python}, {versions} versions: see {FOLDER / name}.log", flush=True)
-    result = {"day": date.today().isoformat(), "good": False, "python": python, "airflow": "", "log": ""}
+    result = {"day": date.today().isoformat(), "good": False, "airflow": "", "log": ""}
     with (FOLDER / f"{name}.log").open("w+") as log:
         if not (interpreter := find_python(python)):
             result["tests"] = "not run: this Python was not to be had"
@@ -71,7 +72,6 @@ def run(python, versions):
             result["tests"] = "could not be installed"
         else:
             result |= tested(environment / "bin" / "python", log)
-    (FOLDER / f"{name}.json").write_text(json.dumps(result))
     return result
 
 
@@ -141,16 +141,16 @@ def called(command, log):
     return status
 
 
-def table():
-    """Return all that was seen as a Markdown table."""
+def table(seen, old):
+    """Return what was seen as a Markdown table, with the rows of an old one for other pairs."""
     lines = ["| Python | Airflow | tests | log of Airflow | day |", "| --- | --- | --- | --- | --- |"]
     for versions, python in product(VERSIONS, PYTHONS):
-        stored = FOLDER / f"{python}-{versions}.json"
-        result = json.loads(stored.read_text()) if stored.exists() else {"airflow": "", "tests": "not run yet"}
-        airflow = f"{result['airflow']} ({versions})".strip()
-        lines.append(
-            f"| {python} | {airflow} | {result['tests']} | {result.get('log', '')} | {result.get('day', '')} |"
-        )
+        stood = re.search(rf"^\| {re.escape(python)} \| .*\({versions}\).*", old, re.MULTILINE)
+        if result := seen.get((python, versions)):
+            airflow = f"{result['airflow']} ({versions})".strip()
+            lines.append(f"| {python} | {airflow} | {result['tests']} | {result['log']} | {result['day']} |")
+        else:
+            lines.append(stood[0] if stood else f"| {python} | ({versions}) | not run yet | | |")
     return "".join(f"{line}\n" for line in lines)
 
 
