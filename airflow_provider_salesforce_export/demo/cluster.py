@@ -18,7 +18,7 @@ import requests
 from moto.server import ThreadedMotoServer
 
 from airflow_provider_salesforce_export.demo.surroundings import Connection, DemoError, airflow, running
-from airflow_provider_salesforce_export.demo.ui import free_port
+from airflow_provider_salesforce_export.sandbox.ports import free_port
 
 if TYPE_CHECKING:
     import subprocess

@@ -35,8 +35,8 @@ from airflow_provider_salesforce_export.demo.surroundings import (
     prepare_database,
     surroundings,
 )
-from airflow_provider_salesforce_export.demo.ui import free_port
 from airflow_provider_salesforce_export.sandbox import SandboxSettings
+from airflow_provider_salesforce_export.sandbox.ports import free_port
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.demo.surroundings import Connection

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import socket
 import sys
 import sysconfig
 import time
@@ -29,6 +28,7 @@ from airflow_provider_salesforce_export.demo.surroundings import (
 )
 from airflow_provider_salesforce_export.sandbox import SandboxSettings
 from airflow_provider_salesforce_export.sandbox.__main__ import DEFAULT_PORT as ORG_PORT
+from airflow_provider_salesforce_export.sandbox.ports import free_port
 
 if TYPE_CHECKING:
     import subprocess
@@ -46,8 +46,8 @@ def main() -> int:
 
 def _serve(log: IO[str]) -> None:
     console.print("[bold]Starting a MongoDB and a Salesforce org on this machine ...[/]")
-    with surroundings("ui", SandboxSettings(port=free_port(ORG_PORT))) as around:
-        port = free_port(AIRFLOW_PORT)
+    with surroundings("ui", SandboxSettings(port=_port(ORG_PORT))) as around:
+        port = _port(AIRFLOW_PORT)
         environment = around.environment | server_settings(port)
         console.print("[bold]Preparing Airflow's database ...[/]")
         _prepare(around, environment, log)
@@ -152,23 +152,11 @@ def _is_healthy(port: int) -> bool:
     return all(health[component]["status"] == "healthy" for component in ("metadatabase", "scheduler", "dag_processor"))
 
 
-def free_port(wanted: int = 0) -> int:
-    """
-    Return the port that is wanted, or any free one where it is taken.
-
-    :param wanted: The port; 0 for any free one.
-    :raises OSError: There is none.
-    """
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server will: TIME_WAIT is no owner
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                console.print(f"  Port {wanted} is taken: using another one.")
-                continue
-            return int(probe.getsockname()[1])
-    raise OSError("no free port")
+def _port(wanted: int) -> int:
+    port = free_port(wanted)
+    if port != wanted:
+        console.print(f"  Port {wanted} is taken: using another one.")
+    return port
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,6 +22,7 @@ from pymongo import MongoClient
 from pymongo.errors import ConnectionFailure, OperationFailure
 
 from airflow_provider_salesforce_export.sandbox.mongod_binary import OTHER_WAYS, MongodBinary, MongodError, find_mongod
+from airflow_provider_salesforce_export.sandbox.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,7 @@ class Mongod:
             if folder is None:
                 folder = self._temporary_dir = Path(tempfile.mkdtemp(prefix="mongod-"))
             folder.mkdir(parents=True, exist_ok=True)
-            self.port = self.port or _free_port()
+            self.port = self.port or free_port()
             log_file = folder / "mongod.log"
             self._process = self._spawn(binary, folder, log_file)
             self._wait_until_ready(self._process, log_file)
@@ -179,12 +179,6 @@ def mongo_connection(uri: str) -> str:
     scheme, _, rest = uri.partition("://")
     srv = ("&" if "?" in rest else "/?" if "/" not in rest else "?") + "srv=true" if scheme == "mongodb+srv" else ""
     return f"mongo://{rest}{srv}"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _last_lines(log_file: Path) -> str:

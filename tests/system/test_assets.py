@@ -9,8 +9,9 @@ import pytest
 import requests
 
 from airflow_provider_salesforce_export.demo.surroundings import as_environment, prepare_database, surroundings
-from airflow_provider_salesforce_export.demo.ui import free_port, running_server, server_settings
+from airflow_provider_salesforce_export.demo.ui import running_server, server_settings
 from airflow_provider_salesforce_export.sandbox import SandboxSettings
+from airflow_provider_salesforce_export.sandbox.ports import free_port
 from tests.integration.api_server import PREFIX
 from tests.integration.conftest import ids_in
 from tests.statsd import of_ours, statsd

@@ -16,8 +16,9 @@ from airflow_provider_salesforce_export.demo.surroundings import (
     run_airflow,
     surroundings,
 )
-from airflow_provider_salesforce_export.demo.ui import free_port, running_server, server_settings
+from airflow_provider_salesforce_export.demo.ui import running_server, server_settings
 from airflow_provider_salesforce_export.sandbox import SandboxSettings
+from airflow_provider_salesforce_export.sandbox.ports import free_port
 from tests.integration.conftest import Export
 from tests.system.conftest import Airflow, wait_until
 

@@ -11,7 +11,8 @@ import pytest
 import requests
 
 from airflow_provider_salesforce_export.demo.surroundings import running
-from airflow_provider_salesforce_export.demo.ui import free_port, server_settings
+from airflow_provider_salesforce_export.demo.ui import server_settings
+from airflow_provider_salesforce_export.sandbox.ports import free_port
 from airflow_provider_salesforce_export.version import __version__
 from tests.integration.api_server import PREFIX
 from tests.system.conftest import ROOT, Airflow, wait_until

@@ -16,11 +16,12 @@ from airflow_provider_salesforce_export.demo.surroundings import (
     prepare_database,
     surroundings,
 )
-from airflow_provider_salesforce_export.demo.ui import free_port, running_server, server_settings
+from airflow_provider_salesforce_export.demo.ui import running_server, server_settings
 from airflow_provider_salesforce_export.key_collection.collection import DEFAULT_COLLECTION, KeyCollection
 from airflow_provider_salesforce_export.key_collection.encryption import KeyEncryption
 from airflow_provider_salesforce_export.key_collection.key import Account
 from airflow_provider_salesforce_export.sandbox import SandboxSettings
+from airflow_provider_salesforce_export.sandbox.ports import free_port
 from tests.system.conftest import Airflow, wait_until
 
 RENEWING = """

@@ -12,12 +12,13 @@ from playwright.sync_api import expect, sync_playwright
 from pymongo import MongoClient
 
 from airflow_provider_salesforce_export.demo.surroundings import as_environment, prepare_database, surroundings
-from airflow_provider_salesforce_export.demo.ui import free_port, running_server, server_settings
+from airflow_provider_salesforce_export.demo.ui import running_server, server_settings
 from airflow_provider_salesforce_export.key_collection.collection import DEFAULT_COLLECTION, KeyCollection
 from airflow_provider_salesforce_export.key_collection.encryption import KeyEncryption
 from airflow_provider_salesforce_export.key_collection.key import Account
 from airflow_provider_salesforce_export.sandbox import SandboxServer, SandboxSettings
 from airflow_provider_salesforce_export.sandbox.mongod import running_mongod
+from airflow_provider_salesforce_export.sandbox.ports import free_port
 from tests.system.conftest import Airflow, wait_until
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
