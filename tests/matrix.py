@@ -39,9 +39,13 @@ TESTS = (
     "tests/integration/test_airflow.py::test_the_operator_does_the_same_in_one_task",
     "tests/integration/test_airflow.py::test_an_expired_token_in_the_middle_is_renewed_once",
     "tests/integration/test_airflow.py::test_what_no_retry_can_mend_fails_at_once",
+    "tests/integration/test_assets.py",
+    "tests/integration/test_bulk_airflow.py",
     "tests/integration/test_hook.py",
+    "tests/integration/test_observing.py",
     "tests/integration/test_plugin_export.py",
     "tests/integration/test_s3.py",
+    "tests/integration/test_task_pages.py",
 )
 
 
