@@ -21,18 +21,18 @@ the URL, without its path and what pages add to the query.
 """
 
 
-def choose_api(describe: Describe, request: Request, schema: Schema, total: int) -> tuple[str, str, Schema]:
+def choose_api(describe: Describe, request: Request, schema: Schema, total: int | None) -> tuple[str, str, Schema]:
     """
     Return ``rest`` or ``bulk``, the reason in words, and the columns, with all their types for ``bulk``.
 
     :param describe: Asks the org.
     :param request: What is to be exported, its fields as people write them.
     :param schema: Its columns.
-    :param total: Rows, as counted.
+    :param total: Rows, as counted; None where to count them takes too long.
     :raises ConfigurationError: ``api="bulk"`` was asked for, and there are fields that Bulk API 2.0 cannot read; or the
         query is too long for REST, and there is no other way.
     """
-    if not total:
+    if total == 0:
         return "rest", "there are no rows, so that a job is not needed", schema
     query = replace(request.query, fields=schema.paths)
     length = len(urlencode({"q": query.select()}))
@@ -59,13 +59,15 @@ def choose_api(describe: Describe, request: Request, schema: Schema, total: int)
     return "rest", reason, schema
 
 
-def _wanted(request: Request, total: int, *, is_too_long: bool) -> tuple[str, str]:
+def _wanted(request: Request, total: int | None, *, is_too_long: bool) -> tuple[str, str]:
     if request.api != "auto":
         return request.api, f"api={request.api!r} was asked for"
     if request.pagination != "auto":
         return "rest", f"pagination={request.pagination!r} was asked for"
     if is_too_long:
         return "bulk", "the query is too long for a URL"
+    if total is None:
+        return "bulk", "it takes too long to count the rows"
     if total < request.bulk_threshold:
         return "rest", f"these are fewer than bulk_threshold={request.bulk_threshold}"
     return "bulk", f"these are not fewer than bulk_threshold={request.bulk_threshold}"

@@ -83,7 +83,8 @@ def with_chunks(client: SalesforceClient, plan: Plan, found: BulkJob) -> Plan:
     ]
     log.info("The Bulk job %s found %d records, in %d chunk(s).", found.id, found.records, len(chunks))
     job = replace(plan.job, records=found.records)
-    return replace(plan, job=job, total_pages=len(chunks), segments=tuple(chunks))
+    total = plan.total or found.records  # without rows, there would be no job
+    return replace(plan, job=job, total=total, total_pages=len(chunks), segments=tuple(chunks))
 
 
 def deadline(job: Job, bulk_timeout: timedelta) -> datetime:

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from airflow_provider_salesforce_export.exceptions import InconsistentPagesError
+from airflow_provider_salesforce_export.exceptions import InconsistentPagesError, SalesforceError
 from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.bulk_chunk import complete_chunks
 from airflow_provider_salesforce_export.export.bulk_job import delete_job
@@ -85,8 +85,14 @@ def publish(
     return manifest
 
 
-def _count(client: SalesforceClient, plan: Plan) -> int:
-    return client.count(plan.request.query.count(), include_deleted=plan.request.include_deleted)
+def _count(client: SalesforceClient, plan: Plan) -> int | None:
+    try:
+        return client.count(plan.request.query.count(), include_deleted=plan.request.include_deleted)
+    except SalesforceError as error:
+        if not plan.job:
+            raise
+        log.warning("The rows were not counted again: %s What the job found is whole without that.", error)
+        return None
 
 
 def _check_files(folder: Folder, results: Sequence[PageResult]) -> list[PageResult]:
@@ -121,7 +127,7 @@ def _check_files(folder: Folder, results: Sequence[PageResult]) -> list[PageResu
 
 
 def _manifest(
-    plan: Plan, pages: Iterable[PageResult], repairs: list[Repair], count_after: int, api_calls: int
+    plan: Plan, pages: Iterable[PageResult], repairs: list[Repair], count_after: int | None, api_calls: int
 ) -> Manifest:
     request = plan.request
     started_at, published_at = datetime.fromisoformat(plan.started_at), datetime.now(timezone.utc)
@@ -185,9 +191,9 @@ def _report(manifest: Manifest, folder: Folder) -> None:
         manifest["seconds"],
         folder / NAME,
     )
-    if manifest["drift"] or manifest["count_after"] != manifest["count"]:
+    if manifest["drift"] or manifest["count_after"] not in (None, manifest["count"]):
         log.info(
-            "Records came or went meanwhile: counted %d before, %d after; the pages cover the object exactly once.",
+            "Records came or went meanwhile: counted %s before, %s after; the pages cover the object exactly once.",
             manifest["count"],
             manifest["count_after"],
         )

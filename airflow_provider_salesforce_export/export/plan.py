@@ -103,7 +103,7 @@ class Plan:
     :param request: What is to be exported, its fields as Salesforce spells them.
     :param schema: The columns.
     :param pagination: ``offset``, ``range`` or ``bulk``.
-    :param total: Rows, as counted.
+    :param total: Rows, as counted; those that the job found where to count took too long, and 0 before it is complete.
     :param total_pages: Pages, as planned; the chunks of a job's results, and 0 before it is complete.
     :param run: A short name that all files of this attempt share; it begins with :attr:`run_key`.
     :param started_at: When the rows were counted, in ISO 8601, UTC.

@@ -17,16 +17,15 @@ from functools import cache
 from math import ceil
 from typing import TYPE_CHECKING
 
-from airflow_provider_salesforce_export.exceptions import PaginationError
+from airflow_provider_salesforce_export.exceptions import PaginationError, SalesforceError
 from airflow_provider_salesforce_export.export.api_choice import choose_api
 from airflow_provider_salesforce_export.export.plan import Plan, Segment, new_run
-from airflow_provider_salesforce_export.export.ranges import find_ranges, survey
+from airflow_provider_salesforce_export.export.ranges import IdRange, find_ranges, survey
 from airflow_provider_salesforce_export.export.schema import resolve_schema
 from airflow_provider_salesforce_export.salesforce.soql import MAX_OFFSET
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.plan import Request
-    from airflow_provider_salesforce_export.export.ranges import IdRange
     from airflow_provider_salesforce_export.export.schema import Describe
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
@@ -63,11 +62,14 @@ def make_plan(
             optional=request.optional_fields,
             with_parents=request.output_format == "parquet",
         )
-        whole = survey(client, request)
+        whole, refused = _survey(client, request)
     total = whole.rows
-    api, api_reason, schema = choose_api(describe, request, resolving.result(), total)
+    api, api_reason, schema = choose_api(describe, request, resolving.result(), None if refused else total)
+    if refused and api == "rest":
+        raise refused
     request = replace(request, query=replace(query, fields=schema.paths))
-    log.info("%s: %d rows, to be read by the API %s: %s.", request.object_type, total, api, api_reason)
+    rows = "too many rows to be counted" if refused else f"{total} rows"
+    log.info("%s: %s, to be read by the API %s: %s.", request.object_type, rows, api, api_reason)
     pagination = "bulk" if api == "bulk" else _choose_pagination(request, total)
     segments = [] if api == "bulk" else _pages(client, request, whole, pagination, readers)
     total_pages = sum(segment.pages for segment in segments)
@@ -84,6 +86,16 @@ def make_plan(
         started_at=started_at.isoformat(timespec="milliseconds"),
         segments=tuple(segments),
     )
+
+
+def _survey(client: SalesforceClient, request: Request) -> tuple[IdRange, SalesforceError | None]:
+    """Return all rows, as counted; none, and the refusal, where counting takes too long: a job may take longer."""
+    try:
+        return survey(client, request), None
+    except SalesforceError as error:
+        if error.error_code != "QUERY_TIMEOUT":
+            raise
+        return IdRange(None, None, 0), error
 
 
 def _choose_pagination(request: Request, total: int) -> str:

@@ -87,12 +87,15 @@ class BulkQueries:
         Return how far a job is.
 
         :param job_id: The job.
-        :raises BulkJobError: There is no such job (any more).
+        :raises BulkJobError: There is no such job (any more), or it is in a state that is not known.
         """
         reply = self._get(job_id, self._job_path(job_id))
         state = _part(reply, "state")
         if state not in WAITING_STATES | TERMINAL_STATES:
-            raise incomplete(f"names a state of Bulk query jobs that is not known: {state}")
+            raise BulkJobError(
+                f"The Bulk query job {job_id} is in a state that this version does not know: {state}. Update "
+                "airflow-provider-salesforce-export, or use api='rest'."
+            )
         return BulkJob(job_id, state, int(reply.get("numberRecordsProcessed") or 0), reply.get("errorMessage"))
 
     def result_pages(self, job_id: str) -> list[ResultPage]:

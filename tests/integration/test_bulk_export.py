@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from airflow_provider_salesforce_export.exceptions import ConfigurationError, InconsistentPagesError
+from airflow_provider_salesforce_export.exceptions import ConfigurationError, InconsistentPagesError, SalesforceError
 from airflow_provider_salesforce_export.export import plan as plans
 from airflow_provider_salesforce_export.export.bulk_job import start_job, with_chunks
 from airflow_provider_salesforce_export.export.formats.page_format import PageFormat
@@ -202,6 +202,40 @@ def test_fewer_rows_than_the_job_found_are_not_published(org, client, tmp_path):
 
     with pytest.raises(InconsistentPagesError, match=r"hold 900 rows, and the Bulk job \w+ found 901"):
         publish(client, tmp_path / "bulk", plan, pages, api_calls=0)
+
+
+def counting_takes_too_long(org, after=0):
+    body = [{"errorCode": "QUERY_TIMEOUT", "message": "Your query request was running for too long."}]
+    org.org.fail_next(100, status=400, body=body, path_pattern="/query.*COUNT", after=after)
+
+
+@pytest.mark.parametrize("api", ["auto", "bulk"])
+def test_what_takes_too_long_to_be_counted_is_read_by_bulk(org, client, tmp_path, api):
+    counting_takes_too_long(org)
+
+    exported = export(client, tmp_path / "bulk", api=api)
+
+    assert exported.holds_exactly(ids_in(org))
+    assert (exported.manifest["count"], exported.manifest["count_after"], exported.manifest["drift"]) == (900, None, 0)
+    assert {page["pagination"]["total"] for page in exported.pages} == {900}
+
+
+@pytest.mark.parametrize("words", [{"api": "rest"}, {"api": "auto", "pagination": "range"}])
+def test_what_takes_too_long_to_be_counted_is_not_read_by_rest(org, client, tmp_path, words):
+    counting_takes_too_long(org)
+
+    with pytest.raises(SalesforceError, match="QUERY_TIMEOUT"):
+        plan_of(client, tmp_path / "bulk", **words)
+
+
+def test_a_complete_job_is_published_where_counting_again_takes_too_long(org, client, tmp_path, caplog):
+    counting_takes_too_long(org, after=1)
+
+    exported = export(client, tmp_path / "bulk")
+
+    assert exported.holds_exactly(ids_in(org))
+    assert (exported.manifest["count"], exported.manifest["count_after"]) == (900, None)
+    assert "The rows were not counted again: Salesforce answered 400 QUERY_TIMEOUT" in caplog.text
 
 
 def test_chunks_in_any_order_are_no_doubles(org, client, tmp_path):
