@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
 
-    from airflow_provider_salesforce_export.export.manifest import Manifest
+    from airflow_provider_salesforce_export.export.commit import Manifest
 
 
 def export_lineage(manifest: Manifest, *, instance_url: str, export_uri: str) -> OperatorLineage[Any, Any]:

@@ -28,7 +28,7 @@ from airflow_provider_salesforce_export.export.bulk_rows import bulk_fields
 from airflow_provider_salesforce_export.export.plan import Job, Segment
 
 if TYPE_CHECKING:
-    from airflow_provider_salesforce_export.export.destination import File, Folder
+    from airflow_provider_salesforce_export.export.destination import Folder
     from airflow_provider_salesforce_export.export.plan import Plan
     from airflow_provider_salesforce_export.salesforce.bulk_job import BulkJob
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
@@ -62,8 +62,12 @@ def start_job(
     except (QueryError, ConfigurationError) as error:
         if plan.request.api == "bulk":
             raise
-        log.warning("Reading by REST, because Bulk API 2.0 refuses the query: %s", error)
-        return replace(by_rest(), api_reason=f"Bulk API 2.0 refuses the query: {error}")
+        reason = f"Bulk API 2.0 refuses the query: {error}"
+        log.warning("Reading by REST, because %s", reason)
+        try:
+            return replace(by_rest(), api_reason=reason)
+        except ConfigurationError:
+            raise error from None  # a query that is too long for REST
 
 
 def with_chunks(client: SalesforceClient, plan: Plan, found: BulkJob) -> Plan:
@@ -154,9 +158,8 @@ def _job(client: SalesforceClient, plan: Plan, folder: Folder, bulk_timeout: tim
     return job
 
 
-def _note(plan: Plan, folder: Folder) -> File:
-    file: File = folder / f"{_NAME}-{plan.run_key}.json"
-    return file
+def _note(plan: Plan, folder: Folder) -> Folder:
+    return folder / f"{_NAME}-{plan.run_key}.json"
 
 
 def _noted_job(plan: Plan, folder: Folder) -> Job | None:

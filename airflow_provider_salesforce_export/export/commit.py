@@ -27,12 +27,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NAME = "manifest.json"
+_NAME = "manifest.json"
 
 Manifest = dict[str, Any]
 
-_SWEPT = ("page-", ".page-", ".bulk-job-", f".{NAME}-")  # what the names of our files begin with, finished or not
+_SWEPT = ("page-", ".page-", ".bulk-job-", f".{_NAME}-")  # what the names of our files begin with, finished or not
 _ABANDONED_AFTER = 24 * 3600  # seconds: no run of Airflow still writes to pages that are older
+
+
+def manifest_in(folder: Folder) -> Folder:
+    """
+    Return the path of the manifest that stands, or would stand, in a folder.
+
+    Whoever reads a Hive partition takes every file in it for data, but those whose names begin with ``_`` or a dot.
+
+    :param folder: A partition of an export.
+    """
+    return folder / (f"_{_NAME}" if "=" in folder.name else _NAME)
 
 
 def commit(folder: Folder, manifest: Manifest, *, run_key: str, attempt: int) -> Manifest:
@@ -51,8 +62,8 @@ def commit(folder: Folder, manifest: Manifest, *, run_key: str, attempt: int) ->
     """
     manifest = manifest | {"attempt": attempt, "replaces": _replaced_runs(folder, manifest["run"])}
     content = msgspec.json.format(msgspec.json.encode(manifest))
-    unfinished = f".{NAME}-{manifest['run']}-{attempt}.tmp"
-    with destination.writing(folder / NAME, content, unfinished=unfinished):
+    unfinished = f".{_NAME}-{manifest['run']}-{attempt}.tmp"
+    with destination.writing(manifest_in(folder), content, unfinished=unfinished):
         lying = destination.files(folder)
         lying.pop(unfinished, None)
         _check(folder, manifest, run_key, lying)
@@ -71,7 +82,7 @@ def is_replaced(folder: Folder, run: str) -> bool:
 
 
 def _standing(folder: Folder) -> Manifest | None:
-    content = destination.read_if_there(folder / NAME)
+    content = destination.read_if_there(manifest_in(folder))
     return msgspec.json.decode(content) if content else None
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from airflow_provider_salesforce_export.export import destination
-from airflow_provider_salesforce_export.export.commit import NAME
+from airflow_provider_salesforce_export.export.commit import manifest_in
 from airflow_provider_salesforce_export.export.schema import Column
 
 if TYPE_CHECKING:
@@ -39,10 +39,11 @@ def schema_change(schema: Schema, export: Folder, partition: str) -> SchemaChang
     :raises DestinationError: The destination cannot be read.
     """
     for name in _before(export, partition):
-        content = destination.read_if_there(export / name / NAME)
+        manifest = manifest_in(export / name)
+        content = destination.read_if_there(manifest)
         if content:
             columns = msgspec.json.decode(content).get("columns")
-            return _difference(schema, columns, str(export / name / NAME)) if columns else None
+            return _difference(schema, columns, str(manifest)) if columns else None
     return None
 
 

@@ -21,7 +21,7 @@ from airflow_provider_salesforce_export.exceptions import InconsistentPagesError
 from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.bulk_chunk import complete_chunks
 from airflow_provider_salesforce_export.export.bulk_job import delete_job
-from airflow_provider_salesforce_export.export.commit import NAME, Manifest, commit, is_replaced
+from airflow_provider_salesforce_export.export.commit import Manifest, commit, is_replaced, manifest_in
 from airflow_provider_salesforce_export.export.formats.choices import ALWAYS_FLAT
 from airflow_provider_salesforce_export.export.repair import Repair, Repairer
 from airflow_provider_salesforce_export.version import __version__
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.page import PageResult
     from airflow_provider_salesforce_export.export.plan import Plan
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
-
-__all__ = ["NAME", "Manifest", "publish"]
 
 log = logging.getLogger(__name__)
 
@@ -139,7 +137,7 @@ def _manifest(
         "sobject": request.query.sobject,
         "fields": list(request.query.fields),
         "columns": [asdict(column) for column in plan.schema.columns],
-        "schema_hash": plan.schema.hash,
+        "schema_hash": plan.schema.hash(with_parents=request.output_format == "parquet"),
         "left_out": dict(plan.schema.left_out),
         "schema_change": plan.schema_change,
         "soql": plan.soql,
@@ -189,7 +187,7 @@ def _report(manifest: Manifest, folder: Folder) -> None:
         manifest["api_calls"],
         len(manifest["repairs"]),
         manifest["seconds"],
-        folder / NAME,
+        manifest_in(folder),
     )
     if manifest["drift"] or manifest["count_after"] not in (None, manifest["count"]):
         log.info(

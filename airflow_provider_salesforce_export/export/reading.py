@@ -17,8 +17,8 @@ from airflow_provider_salesforce_export.export.schema import Schema
 from airflow_provider_salesforce_export.salesforce.soql import Query
 
 if TYPE_CHECKING:
+    from airflow_provider_salesforce_export.export.commit import Manifest
     from airflow_provider_salesforce_export.export.destination import Folder
-    from airflow_provider_salesforce_export.export.manifest import Manifest
 
 _OF_REQUEST = ("object_type", "include_deleted", "page_size", "pagination", "output_format", "compression", "flatten")
 
@@ -27,7 +27,7 @@ def read_manifest(path: Folder) -> Manifest:
     """
     Return the manifest that stands now.
 
-    :param path: The file ``manifest.json``, as a path or an ObjectStoragePath.
+    :param path: The file ``manifest.json``, in Hive partitions ``_manifest.json``, as a path or an ObjectStoragePath.
     :raises DestinationError: It is not there, or cannot be read.
     """
     manifest: Manifest = msgspec.json.decode(destination.read(path))

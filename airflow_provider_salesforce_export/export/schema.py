@@ -71,14 +71,16 @@ class Schema:
         """Return the names of the columns."""
         return tuple(column.path for column in self.columns)
 
-    @property
-    def hash(self) -> str:
+    def hash(self, *, with_parents: bool = False) -> str:
         """
         Return what is the same for the same columns: the SHA-256 of their JSON.
 
-        Of the fields of relations it takes the paths alone: their types are looked up for some formats only.
+        :param with_parents: Whether to heed the types of the fields of relations, which are looked up for some formats
+            only; else it takes their paths alone.
         """
-        columns = [Column(column.path) if "." in column.path else column for column in self.columns]
+        columns = [
+            Column(column.path) if "." in column.path and not with_parents else column for column in self.columns
+        ]
         return hashlib.sha256(msgspec.json.encode(columns)).hexdigest()
 
     @classmethod

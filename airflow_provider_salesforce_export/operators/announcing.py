@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Asset, AssetAlias, Context
 
+    from airflow_provider_salesforce_export.export.commit import Manifest
     from airflow_provider_salesforce_export.export.destination import Folder
-    from airflow_provider_salesforce_export.export.manifest import Manifest
     from airflow_provider_salesforce_export.object_types import ObjectType
 
 
@@ -110,10 +110,10 @@ class AnnouncingOperator(SalesforceOperator):
         from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
         from airflow_provider_salesforce_export.assets import event_extra
-        from airflow_provider_salesforce_export.export.manifest import NAME
+        from airflow_provider_salesforce_export.export.commit import manifest_in
 
         self._published = _Published(manifest, instance_url, export_uri)
-        extra, asset = event_extra(manifest, str(folder / NAME)), self.asset
+        extra, asset = event_extra(manifest, str(manifest_in(folder))), self.asset
         if isinstance(asset, AssetAlias):
             context["outlet_events"][asset].add(Asset(uri=export_uri), extra=extra)
         else:

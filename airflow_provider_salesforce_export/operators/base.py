@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, BaseOperatorLink
 
 from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
 from airflow_provider_salesforce_export.operators.links import ConnectionLink
 from airflow_provider_salesforce_export.operators.retries import HAS_RETRY_POLICIES, retry_policy
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
 
 DEFAULT_CONN_ID = SalesforceExportHook.default_conn_name
 DEFAULT_CONCURRENCY = 4
@@ -31,5 +34,17 @@ class SalesforceOperator(BaseOperator):
     def __init__(self, *, salesforce_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.salesforce_conn_id = salesforce_conn_id
+        self.addresses: dict[str, str] = {}  # what the links of this task lead to
         if HAS_RETRY_POLICIES and self.retry_policy is None:
             self.retry_policy = retry_policy()
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """
+        Go on after having been deferred, with the links that there were.
+
+        :param next_method: What to call.
+        :param next_kwargs: Its arguments, with the ``event`` of the trigger.
+        :param context: The task's context.
+        """
+        self.addresses = ((next_kwargs or {}).get("event") or {}).get("addresses", {})
+        return super().resume_execution(next_method, next_kwargs, context)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError
 from airflow_provider_salesforce_export.hooks.connection import find_connection
@@ -39,15 +40,15 @@ def open_folder(url: str, conn_id: str | None) -> Folder:
     """
     Return a folder at the destination.
 
-    :param url: A URL that ObjectStoragePath understands.
+    :param url: A URL that ObjectStoragePath understands; it may name a connection too (``s3://aws_default@lake/crm``).
     :param conn_id: The Airflow connection of the object store, or None.
     :raises ConfigurationError: It is no URL, there is no such connection, or nothing can read and write such a URL.
     """
     from airflow.sdk import ObjectStoragePath
 
     require_store(url)
-    if conn_id:
-        find_connection(conn_id, "that of the object store")  # fsspec would go on without credentials
+    if named := conn_id or urlsplit(url).netloc.rpartition("@")[0]:
+        find_connection(named, "that of the object store")  # fsspec would go on with the worker's own credentials
     try:
         return ObjectStoragePath(url, conn_id=conn_id)
     except (ImportError, ValueError) as error:

@@ -2,22 +2,22 @@
 Where a task's page in Airflow leads to: the folder of the export, the Bulk job, the connection's key.
 
 An address is pushed as an XCom as soon as it is known, so that the link is there while the task still runs: Airflow
-reads nothing but that XCom when it shows the page. At the end of the task it asks for the address again, and pushes it:
-it gets what is there, also from before the task was deferred.
+reads nothing but that XCom when it shows the page. At the end of the task it asks for the address again, and pushes it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import quote
 
-from airflow.providers.common.compat.sdk import BaseOperatorLink, XCom
+from airflow.providers.common.compat.sdk import BaseOperatorLink
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator, Context
     from airflow.sdk.types import TaskInstanceKey
 
     from airflow_provider_salesforce_export.export.destination import Folder
+    from airflow_provider_salesforce_export.operators.base import SalesforceOperator
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
 
@@ -29,11 +29,14 @@ class _PushedLink(BaseOperatorLink):
         :param operator: The operator.
         :param ti_key: The task.
         """
-        return XCom.get_value(ti_key=ti_key, key=self.xcom_key) or ""
+        addresses: dict[str, str] = getattr(operator, "addresses", {})
+        return addresses.get(self.xcom_key, "")
 
     @classmethod
     def _push(cls, context: Context, address: str) -> None:
-        context["ti"].xcom_push(key=cls().xcom_key, value=address)
+        key, task = cls().xcom_key, cast("SalesforceOperator", context["task"])
+        task.addresses[key] = address
+        context["ti"].xcom_push(key=key, value=address)
 
 
 class ExportFolderLink(_PushedLink):

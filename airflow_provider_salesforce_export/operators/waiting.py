@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow_provider_salesforce_export.exceptions import QuotaReachedError
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import BaseOperator
-
     from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
+    from airflow_provider_salesforce_export.operators.base import SalesforceOperator
 
 QUOTA_WAIT = timedelta(hours=1)
 """How long a run waits for API quota before it tries again."""
@@ -25,7 +24,7 @@ _MAX_QUOTA_WAITS = 24
 """Salesforce counts the calls of the last 24 hours: what is not free by then does not become free."""
 
 
-def wait(operator: BaseOperator, until: datetime, state: dict[str, Any]) -> NoReturn:
+def wait(operator: SalesforceOperator, until: datetime, state: dict[str, Any]) -> NoReturn:
     """
     Defer a task.
 
@@ -35,11 +34,14 @@ def wait(operator: BaseOperator, until: datetime, state: dict[str, Any]) -> NoRe
     """
     from airflow_provider_salesforce_export.triggers.wait import WaitTrigger
 
-    operator.defer(trigger=WaitTrigger(until.isoformat(), state), method_name="resume")
+    trigger = WaitTrigger(until.isoformat(), state | {"addresses": operator.addresses})
+    operator.defer(trigger=trigger, method_name="resume")
 
 
 @contextmanager
-def waiting_for_quota(operator: BaseOperator, hook: SalesforceExportHook, event: dict[str, Any]) -> Iterator[None]:
+def waiting_for_quota(
+    operator: SalesforceOperator, hook: SalesforceExportHook, event: dict[str, Any]
+) -> Iterator[None]:
     """
     Defer the task where the block meets the limit of API calls.
 

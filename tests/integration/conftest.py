@@ -17,6 +17,7 @@ import requests
 from airflow.sdk import DAG
 from airflow.timetables.interval import CronDataIntervalTimetable
 
+from airflow_provider_salesforce_export.export.commit import manifest_in
 from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.page import export_segments
 from airflow_provider_salesforce_export.export.plan import Request
@@ -268,7 +269,7 @@ class Export:
 
     def __init__(self, folder):
         self.folder = Path(folder)
-        self.manifest = json.loads((self.folder / "manifest.json").read_bytes())
+        self.manifest = json.loads(manifest_in(self.folder).read_bytes())
         self.pages = [json.loads((self.folder / page["file"]).read_bytes()) for page in self.manifest["pages"]]
         self.ids = [record["Id"] for page in self.pages for record in page["data"]]
         self.files = sorted(os.listdir(self.folder))

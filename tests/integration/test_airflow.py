@@ -291,6 +291,7 @@ BAD_INPUTS = {
         r"MongoDB, .*does not answer: 127.0.0.1:9.*mongo_conn_id",
     ),
     "no destination connection": ({}, {}, {"destination_conn_id": "missing"}, r"no Airflow connection 'missing'"),
+    "no connection of the URL": ({}, {}, {"destination": "s3://missing@lake/x"}, r"no Airflow connection 'missing'"),
     "unknown store": ({}, {}, {"destination": "foo://lake/x"}, r"destination 'foo://lake/x' cannot be opened"),
     "not MongoDB": ({}, {"mongo_conn_id": "mongo_wrong"}, {}, r"'mongo_wrong' names no MongoDB: .*must be 'mongo'"),
     "no key": ({}, {"account_id": "stranger"}, {}, r"key of account stranger .*is not there: log in to Salesforce"),

@@ -9,6 +9,7 @@ from functools import partial
 import pytest
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError, InconsistentPagesError, SalesforceError
+from airflow_provider_salesforce_export.export import api_choice
 from airflow_provider_salesforce_export.export import plan as plans
 from airflow_provider_salesforce_export.export.bulk_job import start_job, with_chunks
 from airflow_provider_salesforce_export.export.formats.page_format import PageFormat
@@ -207,6 +208,13 @@ def test_fewer_rows_than_the_job_found_are_not_published(org, client, tmp_path):
 def counting_takes_too_long(org, after=0):
     body = [{"errorCode": "QUERY_TIMEOUT", "message": "Your query request was running for too long."}]
     org.org.fail_next(100, status=400, body=body, path_pattern="/query.*COUNT", after=after)
+
+
+def test_where_neither_api_can_read_the_reason_of_bulk_is_told(org, client_of, tmp_path, monkeypatch):
+    monkeypatch.setattr(api_choice, "_LONGEST_QUERY", 10)
+
+    with pytest.raises(ConfigurationError, match="Bulk queries need API version 50"):
+        plan_of(client_of(org, api_version="49.0"), tmp_path / "bulk", api="auto")
 
 
 @pytest.mark.parametrize("api", ["auto", "bulk"])

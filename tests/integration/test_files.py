@@ -5,10 +5,13 @@ import json
 from datetime import datetime, timedelta, timezone
 
 import duckdb
+import pandas
+import pyarrow.dataset
 import pytest
 
 from airflow_provider_salesforce_export import ObjectType, SalesforceExportOperator, SalesforceExportTaskGroup
 from airflow_provider_salesforce_export.exceptions import ConfigurationError
+from airflow_provider_salesforce_export.export.commit import manifest_in
 from airflow_provider_salesforce_export.export.formats.choices import FORMATS
 from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.page import export_segments
@@ -30,7 +33,7 @@ airflow = pytest.mark.usefixtures("airflow_database")
 
 def read(folder):
     """Return the manifest, and the rows of the files that it names, all values as texts."""
-    manifest = json.loads((folder / "manifest.json").read_bytes())
+    manifest = json.loads(manifest_in(folder).read_bytes())
     found = []
     for page in manifest["pages"]:
         file = folder / page["file"]
@@ -175,6 +178,9 @@ def test_a_dag_writes_the_files_that_it_is_told_to(start_org, connections, make_
         files = f"read_parquet('{tmp_path}/people/*/*/*.parquet', hive_partitioning = true)"
         (count, day), *others = duck.sql(f"SELECT count(DISTINCT Id), ds FROM {files} GROUP BY ds").fetchall()
     assert (count, str(day), others) == (2500, "2026-11-20", [])
+    table = pyarrow.dataset.dataset(tmp_path / "people", partitioning="hive").to_table()
+    assert set(table["ds"].to_pylist()) == {"2026-11-20"}
+    assert len(pandas.read_parquet(tmp_path / "people")) == len(table) == 2500
     manifest, _ = read(tmp_path / "people" / "ds=2026-11-20" / "snapshot=080000Z")
     assert manifest["left_out"] == {"MailingAddress": "compound field: its parts are columns of their own"}
     assert (manifest["output_format"], manifest["compression"], manifest["flatten"]) == ("parquet", "zstd", True)
@@ -198,7 +204,7 @@ def test_changed_fields_are_reported_or_refused(start_org, connections, make_dag
     def export(days, then="fail"):
         """Return the state of the run of a day, and of its manifest what it says of changes."""
         dag_run, _ = run(dag, logical_date=MORNING + timedelta(days=days), run_conf={"then": then})
-        manifests = sorted(tmp_path.rglob("manifest.json"), key=lambda path: path.stat().st_mtime)
+        manifests = sorted(tmp_path.rglob("*manifest.json"), key=lambda path: path.stat().st_mtime)
         return dag_run.state, json.loads(manifests[-1].read_bytes())["schema_change"], len(manifests)
 
     assert export(0) == ("success", None, 1)

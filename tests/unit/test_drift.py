@@ -3,6 +3,7 @@ from dataclasses import asdict
 
 import pytest
 
+from airflow_provider_salesforce_export.export.commit import manifest_in
 from airflow_provider_salesforce_export.export.drift import describe, schema_change
 from airflow_provider_salesforce_export.export.schema import Column, Schema
 
@@ -15,7 +16,7 @@ def publish(tmp_path):
         folder = tmp_path / partition
         folder.mkdir(parents=True)
         manifest = {"columns": [asdict(column) for column in columns]} | manifest
-        (folder / "manifest.json").write_text(json.dumps(manifest))
+        manifest_in(folder).write_text(json.dumps(manifest))
 
     return publish
 
@@ -68,7 +69,7 @@ def test_it_is_compared_with_its_own_partition_or_the_newest_before(publish, tmp
 
     change = schema_change(Schema((ID, PHONE)), tmp_path, partition)
 
-    assert (change and change["since"]) == (compared and str(tmp_path / compared / "manifest.json"))
+    assert (change and change["since"]) == (compared and str(manifest_in(tmp_path / compared)))
 
 
 def test_a_manifest_that_tells_no_types_is_compared_with_nothing(publish, tmp_path):

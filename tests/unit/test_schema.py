@@ -115,5 +115,13 @@ def test_what_is_added_without_being_asked_for_is_left_out_where_the_sobject_has
 def test_the_hash_is_of_the_columns():
     amount = Column("Amount", "currency", 18, 2)
 
-    assert Schema((amount,)).hash == Schema((amount,), {"Body": "a file"}).hash
-    assert Schema((amount,)).hash != Schema((Column("Amount", "currency", 18, 3),)).hash
+    assert Schema((amount,)).hash() == Schema((amount,), {"Body": "a file"}).hash()
+    assert Schema((amount,)).hash() != Schema((Column("Amount", "currency", 18, 3),)).hash()
+
+
+def test_the_hash_heeds_the_types_of_relations_where_they_are_always_looked_up():
+    types = (("currency", 18, 2), ("currency", 18, 4), ())
+    revenue, changed, unknown = (Column("Account.AnnualRevenue", *type_) for type_ in types)
+
+    assert Schema((revenue,)).hash() == Schema((unknown,)).hash()
+    assert Schema((revenue,)).hash(with_parents=True) != Schema((changed,)).hash(with_parents=True)
