@@ -10,17 +10,15 @@ file is lost, its chunk is read again.
 from __future__ import annotations
 
 import logging
-from array import array
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import accumulate, chain
-from operator import itemgetter
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.exceptions import InconsistentPagesError
 from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.bulk_job import delete_job, with_chunks
 from airflow_provider_salesforce_export.export.bulk_rows import RowReader
+from airflow_provider_salesforce_export.export.doubles import Doubles
 from airflow_provider_salesforce_export.export.formats.page_format import PageFormat
 from airflow_provider_salesforce_export.export.page import Page, PageResult, position, write_pages
 from airflow_provider_salesforce_export.salesforce.bulk_job import ResultPage
@@ -34,8 +32,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_PARALLEL_READS = 4
-_PARTITIONS = 64
 _CHARACTERS_PER_FILE = 20_000_000
 """Rows may be large."""
 
@@ -89,7 +85,14 @@ def _file(number: int, part: int, ids: list[str], records: list[Any]) -> Page:
 
 
 def complete_chunks(
-    client: SalesforceClient, plan: Plan, folder: Folder, pages: Sequence[PageResult], lost: set[int], *, attempt: int
+    client: SalesforceClient,
+    plan: Plan,
+    folder: Folder,
+    pages: Sequence[PageResult],
+    lost: set[int],
+    doubles: Doubles,
+    *,
+    attempt: int,
 ) -> tuple[list[PageResult], list[Repair]]:
     """
     Return the files of all chunks, and what was done for it: chunks are read again that have lost files.
@@ -99,6 +102,7 @@ def complete_chunks(
     :param folder: Where the files lie.
     :param pages: What the page tasks returned, in any order, of the files that are there.
     :param lost: The numbers of chunks that files are missing of.
+    :param doubles: Has looked at the files that are there.
     :param attempt: Which try this is, from 1: the files of an earlier one are never overwritten.
     :raises InconsistentPagesError: The files do not hold all that the job found, or they hold a record twice.
     """
@@ -114,6 +118,7 @@ def complete_chunks(
             repairs.append({"kind": "lost", "page": chunk.first_page, "after": None, "until": None, "rows": rows})
             log.warning("Read chunk %d again: %d rows.", chunk.first_page, rows)
             whole += read
+        doubles = _read_again(plan, folder, whole)
     rows = sum(page["rows"] for page in whole)
     if rows != plan.job.records:
         delete_job(client, plan)  # or the next try would take it up, to end alike
@@ -121,7 +126,7 @@ def complete_chunks(
             f"The files hold {rows} rows, and the Bulk job {plan.job.id} found {plan.job.records} records. Nothing was "
             "published; clear the task that counts, so that all is read anew."
         )
-    if _holds_doubles(plan, folder, whole):
+    if doubles.were_found():
         delete_job(client, plan)
         raise InconsistentPagesError(
             "Two chunks of the Bulk job hold the same record. Nothing was published; clear the task that counts, so "
@@ -130,29 +135,9 @@ def complete_chunks(
     return sorted(whole, key=position), repairs
 
 
-def _holds_doubles(plan: Plan, folder: Folder, pages: Sequence[PageResult]) -> bool:
-    """
-    Return whether an Id is in two files; within one, they rise.
-
-    Only files are read whose Ids lie between those of another. Hashes of these are compared, some at a time: eight
-    bytes a row, and one false alarm in hundreds of thousands of exports of ten million rows.
-    """
-    page_format, hashes = PageFormat(plan), [array("q") for _ in range(_PARTITIONS)]
-
-    def hashes_of(page: PageResult) -> array[int]:
-        return array("q", map(hash, page_format.ids(destination.read(folder / page["file"]))))
-
-    with ThreadPoolExecutor(_PARALLEL_READS) as threads:
-        for values in threads.map(hashes_of, _overlapping(pages)):
-            for value in values:
-                hashes[value % _PARTITIONS].append(value)
-    return any(len(set(part)) < len(part) for part in hashes)
-
-
-def _overlapping(pages: Sequence[PageResult]) -> Iterator[PageResult]:
-    spans = sorted((page for page in pages if page["file"]), key=itemgetter("first_id"))
-    reached = list(accumulate((page["last_id"] for page in spans), max))
-    for index, page in enumerate(spans):
-        begins_inside = index > 0 and page["first_id"] <= reached[index - 1]
-        if begins_inside or (index + 1 < len(spans) and spans[index + 1]["first_id"] <= reached[index]):
-            yield page
+def _read_again(plan: Plan, folder: Folder, pages: Sequence[PageResult]) -> Doubles:
+    doubles = Doubles(plan, pages)
+    for page in pages:
+        if page["file"]:
+            doubles.look_at(page, destination.read(folder / page["file"]))
+    return doubles

@@ -22,6 +22,7 @@ from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.bulk_chunk import complete_chunks
 from airflow_provider_salesforce_export.export.bulk_job import delete_job
 from airflow_provider_salesforce_export.export.commit import Manifest, commit, is_replaced, manifest_in
+from airflow_provider_salesforce_export.export.doubles import Doubles
 from airflow_provider_salesforce_export.export.formats.choices import ALWAYS_FLAT
 from airflow_provider_salesforce_export.export.repair import Repair, Repairer
 from airflow_provider_salesforce_export.version import __version__
@@ -66,11 +67,12 @@ def publish(
         plan, results = plan.renewed(), []
     with ThreadPoolExecutor(1) as thread:
         counting = thread.submit(_count, client, plan)
-        pages, repairs = _check_files(folder, results), list[Repair]()
+        doubles = Doubles(plan, results if plan.job else ())
+        pages, repairs = _check_files(folder, results, doubles), list[Repair]()
     if plan.job:
         kept = {page["file"] for page in pages}
         lost = {page["page"] for page in results if page["file"] not in kept}
-        pages, repairs = complete_chunks(client, plan, folder, pages, lost, attempt=attempt)
+        pages, repairs = complete_chunks(client, plan, folder, pages, lost, doubles, attempt=attempt)
     elif plan.total:  # Where there was nothing to count, there is nothing to cover.
         pages, repairs = Repairer(client, plan, folder, attempt=attempt).repair(pages)
     count_after = _count(client, plan) if repairs and not plan.job else counting.result()
@@ -93,7 +95,7 @@ def _count(client: SalesforceClient, plan: Plan) -> int | None:
         return None
 
 
-def _check_files(folder: Folder, results: Sequence[PageResult]) -> list[PageResult]:
+def _check_files(folder: Folder, results: Sequence[PageResult], doubles: Doubles) -> list[PageResult]:
     """
     Compare each file with what its page reported: a page that was replaced or cut must not be published.
 
@@ -103,7 +105,12 @@ def _check_files(folder: Folder, results: Sequence[PageResult]) -> list[PageResu
 
     def found(page: PageResult) -> tuple[str, int] | None:
         content = destination.read_if_there(folder / page["file"])
-        return None if content is None else (hashlib.sha256(content).hexdigest(), len(content))
+        if content is None:
+            return None
+        sha256 = hashlib.sha256(content).hexdigest()
+        if sha256 == page["sha256"]:
+            doubles.look_at(page, content)
+        return sha256, len(content)
 
     written = [page for page in results if page["file"]]
     with ThreadPoolExecutor(_PARALLEL_READS) as threads:

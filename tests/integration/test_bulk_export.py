@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -9,7 +10,7 @@ from functools import partial
 import pytest
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError, InconsistentPagesError, SalesforceError
-from airflow_provider_salesforce_export.export import api_choice
+from airflow_provider_salesforce_export.export import api_choice, destination
 from airflow_provider_salesforce_export.export import plan as plans
 from airflow_provider_salesforce_export.export.bulk_job import start_job, with_chunks
 from airflow_provider_salesforce_export.export.formats.page_format import PageFormat
@@ -246,7 +247,9 @@ def test_a_complete_job_is_published_where_counting_again_takes_too_long(org, cl
     assert "The rows were not counted again: Salesforce answered 400 QUERY_TIMEOUT" in caplog.text
 
 
-def test_chunks_in_any_order_are_no_doubles(org, client, tmp_path):
+def test_chunks_in_any_order_are_no_doubles_and_each_file_is_read_once(org, client, tmp_path, monkeypatch):
+    read, content = Counter(), destination._content
+    monkeypatch.setattr(destination, "_content", lambda path: read.update([path.name]) or content(path))
     plan = plan_of(client, tmp_path / "bulk")
     pages = export_segments(client, plan, tmp_path / "bulk", threads=2, attempt=1)
     # As if each had rows from all over the object.
@@ -255,6 +258,7 @@ def test_chunks_in_any_order_are_no_doubles(org, client, tmp_path):
     publish(client, tmp_path / "bulk", plan, spans, api_calls=0)
 
     assert Export(tmp_path / "bulk").holds_exactly(ids_in(org))
+    assert {page["file"]: 1 for page in pages}.items() <= read.items()
 
 
 def test_a_later_try_goes_on_with_the_job_unless_the_query_is_another_or_its_time_is_over(org, client, tmp_path):
