@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import BaseOperator, BaseOperatorLink
 from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
 from airflow_provider_salesforce_export.operators.links import ConnectionLink
 from airflow_provider_salesforce_export.operators.retries import HAS_RETRY_POLICIES, retry_policy
+from airflow_provider_salesforce_export.operators.waiting import unpacked
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -40,11 +41,14 @@ class SalesforceOperator(BaseOperator):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """
-        Go on after having been deferred, with the links that there were.
+        Go on after having been deferred, with what was known then.
 
         :param next_method: What to call.
         :param next_kwargs: Its arguments, with the ``event`` of the trigger.
         :param context: The task's context.
         """
-        self.addresses = ((next_kwargs or {}).get("event") or {}).get("addresses", {})
+        if next_kwargs and "event" in next_kwargs:  # not where the trigger failed
+            event = unpacked(next_kwargs["event"])
+            self.addresses = event.pop("addresses")
+            next_kwargs = next_kwargs | {"event": event}
         return super().resume_execution(next_method, next_kwargs, context)

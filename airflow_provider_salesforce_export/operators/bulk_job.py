@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.exceptions import BulkJobError
+from airflow_provider_salesforce_export.operators.waiting import packed
 from airflow_provider_salesforce_export.triggers.bulk_job import BulkJobTrigger, slower
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def await_job(operator: PlanningOperator, client: SalesforceClient, job: Job, ev
             )
         operator.log.info("Waiting for the Bulk job %s, which is %s, until %s.", job.id, found.state, until)
         if operator.deferrable:
-            state = event | {"api_calls": client.usage.calls, "addresses": operator.addresses}
+            state = packed(operator, event | {"api_calls": client.usage.calls})
             trigger = BulkJobTrigger(operator.salesforce_conn_id, job.id, until.isoformat(), delay, state)
             operator.defer(trigger=trigger, method_name="resume")
         time.sleep(delay)

@@ -41,7 +41,7 @@ class BulkJobTrigger(BaseTrigger):
     :param job_id: The job.
     :param deadline: In ISO 8601 with a time zone.
     :param delay: Seconds before the first look; later ones are further apart.
-    :param state: What the event brings: plain data, without secrets; ``api_calls`` in it counts on.
+    :param state: What the event brings, packed: plain data, without secrets; ``api_calls`` in it counts on.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ class WaitTrigger(BaseTrigger):
     Wait until a moment, then give the task its state back.
 
     :param until: The moment, in ISO 8601 with a time zone.
-    :param state: What the event brings: plain data, without secrets.
+    :param state: What the event brings, packed: plain data, without secrets.
     """
 
     def __init__(self, until: str, state: dict[str, Any]) -> None:
