@@ -64,7 +64,8 @@ class BulkJobTrigger(BaseTrigger):
         deadline, delay, calls = datetime.fromisoformat(self.deadline), self.delay, self.state.get("api_calls", 0)
         while (left := (deadline - datetime.now(timezone.utc)).total_seconds()) > 0:
             await asyncio.sleep(min(delay, left))
-            is_over, made = await sync_to_async(self._look, thread_sensitive=False)()
+            # Airflow knows by the message of a cancellation that the task was killed; asgiref would lose it.
+            is_over, made = await asyncio.shield(sync_to_async(self._look, thread_sensitive=False)())
             calls += made
             if is_over:
                 break

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import threading
 import time
 from datetime import timedelta
 from types import SimpleNamespace
@@ -318,3 +319,36 @@ def test_a_killed_deferred_task_aborts_its_job(org):
     asyncio.run(BulkJobTrigger(**arguments).on_kill())
 
     assert [job.state for job in org.org.bulk_jobs.all()] == ["Aborted"]
+
+
+def test_a_trigger_that_is_killed_while_it_looks_at_its_job_knows_why(org):
+    """Airflow calls ``on_kill`` only where the message of its cancellation comes back."""
+    looking, go_on = threading.Event(), threading.Event()
+
+    def hold(method, path, query):
+        if "/jobs/query/" in path:
+            looking.set()
+            go_on.wait(60)
+
+    async def messages(trigger):
+        try:
+            async for _ in trigger.run():
+                pass
+        except asyncio.CancelledError as error:
+            return error.args
+
+    async def kill():
+        trigger = BulkJobTrigger(
+            "salesforce_export_default", "750000000000001AAA", "2100-01-01T00:00:00+00:00", 0.0, {}
+        )
+        waiting = asyncio.create_task(messages(trigger))
+        try:
+            assert await asyncio.to_thread(looking.wait, 60)
+            waiting.cancel("user-action")
+            return await waiting
+        finally:
+            go_on.set()
+
+    org.org.before_request.append(hold)
+
+    assert asyncio.run(kill()) == ("user-action",)
