@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider_salesforce_export.hooks.connection import GRANT_TYPES
+from airflow_provider_salesforce_export.salesforce.grants import GRANT_TYPES
 from airflow_provider_salesforce_export.version import __version__
 
 

@@ -12,6 +12,7 @@ from airflow_provider_salesforce_export.exceptions import ConfigurationError
 from airflow_provider_salesforce_export.hooks import fields
 from airflow_provider_salesforce_export.hooks.salesforce_provider import PROVIDER_CONN_TYPE, provider_fields
 from airflow_provider_salesforce_export.salesforce.domains import is_my_domain, login_url
+from airflow_provider_salesforce_export.salesforce.grants import GRANT_TYPES
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -23,7 +24,6 @@ DEFAULT_CONN_ID = "salesforce_export_default"
 DEFAULT_AUTH_TIMEOUT = 10.0
 DEFAULT_TIMEOUT = 120.0
 DEFAULT_SCOPES = ("api", "refresh_token")
-GRANT_TYPES = ("refresh_token", "jwt_bearer", "client_credentials", "password")
 
 _SYNONYMS = {
     "authorization_code": "refresh_token",  # the login that stores the refresh token

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 Token = dict[str, Any]
 """The reply of the token endpoint as Salesforce sent it: access_token, instance_url, issued_at, ..."""
 
+GRANT_TYPES = ("refresh_token", "jwt_bearer", "client_credentials", "password")
+"""As a connection names them."""
+
 _JWT_LIFETIME = 120  # seconds; Salesforce accepts up to 180, which leaves a minute for a clock that is fast
 
 

@@ -6,8 +6,9 @@ from airflow.sdk import Connection
 
 from airflow_provider_salesforce_export import SalesforceExportHook
 from airflow_provider_salesforce_export.exceptions import ConfigurationError
-from airflow_provider_salesforce_export.hooks.connection import GRANT_TYPES, ConnectionSettings
+from airflow_provider_salesforce_export.hooks.connection import ConnectionSettings
 from airflow_provider_salesforce_export.salesforce.grants import (
+    GRANT_TYPES,
     ClientCredentialsGrant,
     JwtBearerGrant,
     PasswordGrant,

@@ -12,10 +12,23 @@ from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
 import airflow_provider_salesforce_export as package
 from airflow_provider_salesforce_export.get_provider_info import get_provider_info
-from airflow_provider_salesforce_export.hooks.connection import GRANT_TYPES, ConnectionSettings
+from airflow_provider_salesforce_export.hooks.connection import ConnectionSettings
+from airflow_provider_salesforce_export.salesforce.grants import GRANT_TYPES
 
 CONNECTION_TYPE = get_provider_info()["connection-types"][0]
 FIELDS = CONNECTION_TYPE["conn-fields"]
+IMPORT_EACH = """
+import sys
+from importlib import import_module
+from pkgutil import walk_packages
+
+import airflow_provider_salesforce_export as package
+
+for name in [module.name for module in walk_packages(package.__path__, f"{package.__name__}.")]:
+    for loaded in [loaded for loaded in sys.modules if loaded.startswith(package.__name__)]:
+        del sys.modules[loaded]
+    import_module(name)
+"""
 
 
 def test_airflow_finds_the_connection_type_and_its_hook():
@@ -87,6 +100,23 @@ def test_a_dag_file_loads_no_driver_and_no_client():
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
 
     assert loaded.strip() == ""
+
+
+def test_the_metadata_imports_nothing_of_airflow():
+    """Airflow may ask for them while a module of this package waits for its first import of Airflow."""
+    program = (
+        "import sys; import airflow_provider_salesforce_export.get_provider_info; "
+        "print(*(name for name in sys.modules if name.split('.')[0] == 'airflow'))"
+    )
+
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+    assert loaded.strip() == ""
+
+
+def test_every_module_can_be_the_first_that_is_imported():
+    """Except for the first of them, once Airflow has been: it asks for the metadata once alone."""
+    subprocess.run([sys.executable, "-c", IMPORT_EACH], capture_output=True, text=True, check=True)
 
 
 def test_constructors_do_no_io(monkeypatch):
