@@ -2,11 +2,15 @@
 
 import json
 import re
+from datetime import timedelta
 from uuid import uuid4
 
+import pyarrow
+import pyarrow.json
 import pytest
 from airflow.sdk import ObjectStoragePath
 from moto.server import ThreadedMotoServer
+from pyarrow import parquet
 from s3fs import S3FileSystem
 
 from airflow_provider_salesforce_export import SalesforceExportTaskGroup
@@ -15,6 +19,7 @@ from airflow_provider_salesforce_export.export.destination import files
 from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.page import export_segments
 from airflow_provider_salesforce_export.export.planning import make_plan
+from airflow_provider_salesforce_export.operators import bulk_job
 from tests.integration.conftest import ids_in, request_for, run
 
 pytestmark = [
@@ -91,6 +96,36 @@ def test_a_second_run_of_the_partition_sweeps_the_first(start_org, connections, 
     after = {path.name for path in folder.iterdir()}
     assert len(after) == len(before) == 2
     assert before & after == {"manifest.json"}
+
+
+@pytest.mark.parametrize("output_format", ["jsonl", "parquet"])
+def test_an_export_by_bulk_whose_first_job_failed_leaves_its_files_alone_in_the_bucket(
+    start_org, connections, make_dag, lake, monkeypatch, output_format
+):
+    server = start_org(contacts=900, bulk_chunk_size=100, bulk_seconds=0.5)
+    connections(server)
+    server.org.bulk_jobs.fail_next("odd")
+    monkeypatch.setattr(bulk_job, "FIRST_DELAY", 0.2)
+    with make_dag(default_args={"retries": 1, "retry_delay": timedelta(0)}) as dag:
+        SalesforceExportTaskGroup("contacts", **to(lake), api="bulk", output_format=output_format)
+
+    dag_run, tasks = run(dag)
+
+    assert dag_run.state == "success"
+    assert tasks["contacts.count", -1].try_number == 2
+    (folder,) = (lake / "crm" / "contacts").iterdir()
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    found = pyarrow.concat_tables(read(folder / page["file"]) for page in manifest["pages"])
+    assert sorted(found["Id"].to_pylist()) == sorted(ids_in(server))
+    assert len(manifest["pages"]) == 9
+    # Not the note of the job, which lay there before.
+    assert set(files(folder)) == {"manifest.json", *(page["file"] for page in manifest["pages"])}
+    assert (server.org.bulk_jobs.submitted, server.org.bulk_jobs.all()) == (2, [])
+
+
+def read(path):
+    content = pyarrow.BufferReader(path.read_bytes())
+    return parquet.read_table(content) if path.suffix == ".parquet" else pyarrow.json.read_json(content)
 
 
 def test_an_export_without_rows_writes_a_manifest_to_a_folder_that_is_not_there(start_org, connections, make_dag, lake):
