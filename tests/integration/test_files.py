@@ -26,6 +26,7 @@ DEALS = ObjectType(
     "deals", "Opportunity", ("Name", "Amount", "IsWon", "CloseDate", "Probability", "account.Owner.Alias")
 )
 PEOPLE = ObjectType("people", "Contact", "all")
+MIDNIGHT = datetime(2026, 11, 20, tzinfo=timezone.utc)
 MORNING = datetime(2026, 11, 20, 8, tzinfo=timezone.utc)
 
 airflow = pytest.mark.usefixtures("airflow_database")
@@ -185,6 +186,46 @@ def test_a_dag_writes_the_files_that_it_is_told_to(start_org, connections, make_
     assert manifest["left_out"] == {"MailingAddress": "compound field: its parts are columns of their own"}
     assert (manifest["output_format"], manifest["compression"], manifest["flatten"]) == ("parquet", "zstd", True)
     assert manifest["api_calls"] == server.org.api_calls
+
+
+@airflow
+@pytest.mark.parametrize(
+    ("hours", "partitions"),
+    [
+        (24, [("2026-11-20", None), ("2026-11-21", None)]),
+        (12, [("2026-11-20", "000000Z--120000Z"), ("2026-11-20", "120000Z--2026-11-21T000000Z")]),
+    ],
+    ids=["days", "hours"],
+)
+def test_windows_are_hive_partitions_to_their_readers(start_org, connections, make_dag, tmp_path, hours, partitions):
+    server = start_org()
+    connections(server)
+    with make_dag(params={"since": "", "until": ""}) as dag:
+        SalesforceExportTaskGroup(
+            "contacts",
+            destination=tmp_path.as_uri(),
+            mode="incremental",
+            since="{{ params.since }}",
+            until="{{ params.until }}",
+            output_format="parquet",
+            partition_style="hive",
+        )
+    expected = {}
+    for number, keys in enumerate(partitions):
+        since, until = (MIDNIGHT + timedelta(hours=hours * (number + more)) for more in (0, 1))
+        expected[server.org.insert("Contact", LastName="x", SystemModstamp=since)] = keys
+        conf = {"since": since.isoformat(), "until": until.isoformat()}
+        dag_run, _ = run(dag, logical_date=MORNING + timedelta(days=number), run_conf=conf)
+        assert dag_run.state == "success"
+
+    found = pyarrow.dataset.dataset(tmp_path / "contacts", partitioning="hive")
+    rows = found.to_table().to_pylist()
+    assert {row["Id"]: (row["ds"], row.get("window")) for row in rows} == expected
+    window = "NULL" if hours == 24 else '"window"'
+    with duckdb.connect() as duck:
+        files = f"read_parquet('{tmp_path}/contacts/**/*.parquet', hive_partitioning = true)"
+        rows = duck.sql(f"SELECT Id, ds, {window} FROM {files}").fetchall()
+    assert {record: (str(day), window) for record, day, window in rows} == expected
 
 
 @airflow
