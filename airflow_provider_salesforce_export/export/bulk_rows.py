@@ -31,7 +31,21 @@ def _texts(cells: Cells) -> Sequence[Any]:
 
 
 def _whole_numbers(cells: Cells) -> Sequence[Any]:
-    return [int(cell) if cell else None for cell in cells]
+    try:
+        return [int(cell) if cell else None for cell in cells]
+    except ValueError:
+        return [_whole_number(cell) if cell else None for cell in cells]
+
+
+def _whole_number(cell: str) -> int:
+    """Read ``5.0`` and ``1.0E7`` too: Salesforce writes numbers as doubles in more places than one expects."""
+    try:
+        return int(cell)
+    except ValueError:
+        number = float(cell)
+        if not number.is_integer():
+            raise
+        return int(number)
 
 
 def _numbers(cells: Cells) -> Sequence[Any]:
