@@ -1,8 +1,10 @@
 """One key for all of Airflow's processes: real worker, triggerer and API server renew it, and none shows a secret."""
 
+import json
 import sqlite3
 from contextlib import closing
 from datetime import datetime, timezone
+from threading import Event
 from types import SimpleNamespace
 
 import pytest
@@ -20,6 +22,7 @@ from airflow_provider_salesforce_export.demo.ui import running_server, server_se
 from airflow_provider_salesforce_export.key_collection.collection import DEFAULT_COLLECTION, KeyCollection
 from airflow_provider_salesforce_export.key_collection.encryption import KeyEncryption
 from airflow_provider_salesforce_export.key_collection.key import Account
+from airflow_provider_salesforce_export.operators.count import AIRFLOW_V_3_3_PLUS
 from airflow_provider_salesforce_export.sandbox import SandboxSettings
 from airflow_provider_salesforce_export.sandbox.ports import free_port
 from tests.system.conftest import Airflow, wait_until
@@ -74,6 +77,11 @@ with DAG("every_process", schedule=None):
         in_worker = task(renew_and_count, task_id=f"{name}_in_worker")(conn_id)
         in_worker >> RenewInTriggerer(task_id=f"{name}_in_triggerer", conn_id=conn_id, trigger_rule="all_done")
     SalesforceExportTaskGroup("contacts", destination=os.environ["SALESFORCE_EXPORT_DESTINATION"])
+
+with DAG("bulk", schedule=None):
+    SalesforceExportTaskGroup(
+        "contacts", destination=os.environ["SALESFORCE_EXPORT_DESTINATION"] + "/bulk", api="bulk"
+    )
 """
 pytestmark = pytest.mark.timeout(900)
 
@@ -107,7 +115,7 @@ def airflow(tmp_path_factory):
             secrets = recorded(around.org, patch)
             with running_server(environment, port, log):
                 api = Airflow(f"http://127.0.0.1:{port}")
-                wait_until(lambda: api.get("dags")["total_entries"] == 1)
+                wait_until(lambda: api.get("dags")["total_entries"] == 2)
                 yield SimpleNamespace(
                     api=api,
                     around=around,
@@ -147,8 +155,8 @@ def stored_key(airflow):
         return keys.find(Account(document["account_id"], document["owner"])), document
 
 
-def states_of(api, run_id):
-    found = api.get(f"dags/every_process/dagRuns/{run_id}/taskInstances", limit=100)["task_instances"]
+def states_of(api, run_id, dag_id="every_process"):
+    found = api.get(f"dags/{dag_id}/dagRuns/{run_id}/taskInstances", limit=100)["task_instances"]
     return {task["task_id"]: task["state"] for task in found}
 
 
@@ -208,3 +216,47 @@ def test_worker_triggerer_and_api_server_share_one_encrypted_key_and_show_no_sec
         if secret in shown[place]
     }
     assert found == {}
+
+
+def trigger_bulk(api):
+    now = datetime.now(timezone.utc).isoformat()
+    return api.post("dags/bulk/dagRuns", {"logical_date": now})["dag_run_id"]
+
+
+def test_the_triggerer_waits_for_a_bulk_job_and_its_rows_are_published(airflow):
+    api, org = airflow.api, airflow.around.org
+    org.settings.bulk_seconds = 2.0
+
+    run_id = trigger_bulk(api)
+    wait_until(lambda: api.get(f"dags/bulk/dagRuns/{run_id}")["state"] in ("success", "failed"), seconds=300)
+
+    assert set(states_of(api, run_id, "bulk").values()) == {"success"}
+    (manifest,) = airflow.folder.rglob("bulk/contacts/*/manifest.json")
+    assert json.loads(manifest.read_bytes())["rows"] == 30
+    assert org.bulk_jobs.all() == []
+
+
+@pytest.mark.skipif(not AIRFLOW_V_3_3_PLUS, reason="Airflow 3.2 does not tell a trigger that its task was killed")
+def test_a_task_that_is_killed_while_the_triggerer_looks_at_its_bulk_job_aborts_it(airflow):
+    api, org = airflow.api, airflow.around.org
+    org.settings.bulk_seconds = 600.0
+    looking, go_on = Event(), Event()
+
+    def hold(method, path, query):
+        if method == "GET" and "/jobs/query/" in path and is_deferred():
+            looking.set()
+            go_on.wait(120)
+
+    def is_deferred():
+        return states_of(api, run_id, "bulk")["contacts.count"] == "deferred"
+
+    run_id = trigger_bulk(api)
+    org.before_request.append(hold)
+    try:
+        assert looking.wait(300)
+        task = f"{api.url}/api/v2/dags/bulk/dagRuns/{run_id}/taskInstances/contacts.count"
+        assert api.session.patch(task, json={"new_state": "failed"}).ok
+        wait_until(lambda: [job.state for job in org.bulk_jobs.all()] == ["Aborted"], seconds=60)
+    finally:
+        go_on.set()
+        org.before_request.remove(hold)
