@@ -14,6 +14,7 @@ STAGES = (
     "Closed Lost",
 )
 INDUSTRIES = ("Agriculture", "Banking", "Chemicals", "Education", "Energy", "Retail", "Technology")
+REGIONS = ("Africa", "Americas", "Asia", "Europe", "Oceania")
 SALUTATIONS = ("Mr.", "Ms.", "Mrs.", "Dr.", "Prof.")
 SOURCES = ("Web", "Phone Inquiry", "Partner Referral", "Purchased List", "Other")
 
@@ -105,6 +106,8 @@ ACCOUNT = SObject(
         Field("Website", "url", length=255),
         _number("AnnualRevenue", "currency"),
         Field("NumberOfEmployees", "int", precision=8),
+        Field("Opens__c", "time"),
+        Field("Regions__c", "multipicklist", length=4_099, picklist=REGIONS),
         Field("Description", "textarea", length=32_000),
         _owner(),
         *_STAMPS,

@@ -14,6 +14,7 @@ _SOAP_TYPES = {
     "boolean": "xsd:boolean",
     "date": "xsd:date",
     "datetime": "xsd:dateTime",
+    "time": "xsd:time",
     "double": "xsd:double",
     "currency": "xsd:double",
     "percent": "xsd:double",

@@ -39,8 +39,13 @@ AWKWARD = [
     None,
 ]
 NUMBERS = [0, -1, 1, 0.001, -0.0005, 0.000123, 12.345, 1e7, 9_999_999.99, 12_345_678.9, -98_765_432.1, 1e15, None]
+LONG_TEXTS = ObjectType("long", "Contact", ("Description",))
+TIMES = ["00:00:00.000Z", "09:30:00.000Z", "23:59:59.999Z", None]
+REGIONS = ["Europe", "Africa;Asia;Europe", 'odd "one";Zoë 🎉;a,b', ";", None]
 RELATED_FIELDS = (
     "LastName",
+    "Account.Opens__c",
+    "Account.Regions__c",
     "Account.Website",
     "Account.AnnualRevenue",
     "Birthdate",
@@ -122,10 +127,14 @@ def insert_awkward(org):
         org.org.insert(
             "Opportunity", Name="Number", Amount=number, Probability=number, StageName="New", CloseDate="2026-01-01"
         )
+    for time_of_day in TIMES:
+        for regions in REGIONS:
+            account = org.org.insert("Account", Name="Where", Opens__c=time_of_day, Regions__c=regions)
+            org.org.insert("Contact", LastName="Where", AccountId=account)
     org.org.insert("Contact", LastName="Nobody's")
 
 
-@pytest.mark.parametrize(
+EVERY_OBJECT_TYPE = pytest.mark.parametrize(
     "object_type",
     [
         CONTACTS,
@@ -136,6 +145,9 @@ def insert_awkward(org):
     ],
     ids=lambda object_type: object_type.name,
 )
+
+
+@EVERY_OBJECT_TYPE
 def test_an_export_by_bulk_is_that_by_rest_byte_for_byte(org, client, tmp_path, object_type):
     insert_awkward(org)
     request = request_for(object_type)
@@ -145,6 +157,22 @@ def test_an_export_by_bulk_is_that_by_rest_byte_for_byte(org, client, tmp_path, 
     assert lines(tmp_path / "bulk", by_bulk) == lines(tmp_path / "rest", by_rest)
     assert by_bulk.holds_exactly(ids_in(org, object_type.sobject))
     assert by_bulk.manifest["fields"] == by_rest.manifest["fields"]
+
+
+@EVERY_OBJECT_TYPE
+def test_json_lines_by_bulk_are_those_by_rest_byte_for_byte(org, client, tmp_path, object_type):
+    insert_awkward(org)
+    request = replace(request_for(object_type), output_format="jsonl")
+    written = []
+    for api in ("bulk", "rest"):
+        plan = plan_of(client, tmp_path / api, request, api=api)
+        pages = export_segments(client, plan, tmp_path / api, threads=2, attempt=1)
+        publish(client, tmp_path / api, plan, pages, api_calls=0)
+        content = b"".join((tmp_path / api / page["file"]).read_bytes() for page in pages)
+        written.append(sorted(content.split(b"\n")))
+
+    assert written[0] == written[1]
+    assert len(written[0]) == len(ids_in(org, object_type.sobject)) + 1
 
 
 def test_a_chunk_becomes_files_of_a_bounded_number_of_rows_sorted_by_id(org, client, tmp_path, monkeypatch):
