@@ -3,7 +3,9 @@ The Bulk query job of an export: submitted once for a DAG run, whatever becomes 
 
 Its Id is written to a file in the export's folder as soon as Salesforce has named it. A later try of the run takes the
 job up again, from wherever it is by then; one that does without deletes it. A worker that dies between the two leaves a
-job that nobody knows of; Salesforce deletes it after seven days.
+job that nobody knows of; Salesforce deletes it after seven days. Airflow 3.3 has a state of tasks and a mixin for jobs
+that are resumed; the file does without, since it is there in Airflow 3.2 and for the command as well, and outlives the
+clearing of its task.
 """
 
 from __future__ import annotations
@@ -81,10 +83,9 @@ def with_chunks(client: SalesforceClient, plan: Plan, found: BulkJob) -> Plan:
     """
     assert plan.job
     found.require_success(plan.job.soql)
-    chunks = [
-        Segment(first_page=chunk.number + 1, pages=1, rows_before=0, chunk=chunk.path)
-        for chunk in client.bulk.result_pages(plan.job.id)
-    ]
+    # Without records, Salesforce may answer that there is no result, as before a job is complete.
+    results = client.bulk.result_pages(plan.job.id) if found.records else []
+    chunks = [Segment(first_page=result.number + 1, pages=1, rows_before=0, chunk=result.path) for result in results]
     log.info("The Bulk job %s found %d records, in %d chunk(s).", found.id, found.records, len(chunks))
     job = replace(plan.job, records=found.records)
     total = plan.total or found.records  # without rows, there would be no job

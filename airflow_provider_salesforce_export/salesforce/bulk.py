@@ -96,7 +96,10 @@ class BulkQueries:
                 f"The Bulk query job {job_id} is in a state that this version does not know: {state}. Update "
                 "airflow-provider-salesforce-export, or use api='rest'."
             )
-        return BulkJob(job_id, state, int(reply.get("numberRecordsProcessed") or 0), reply.get("errorMessage"))
+        records = reply.get("numberRecordsProcessed")
+        if records is None and state == "JobComplete":
+            raise incomplete("has no numberRecordsProcessed")
+        return BulkJob(job_id, state, records or 0, reply.get("errorMessage"))
 
     def result_pages(self, job_id: str) -> list[ResultPage]:
         """

@@ -2,6 +2,7 @@
 
 import json
 import time
+import tracemalloc
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -10,7 +11,7 @@ from functools import partial
 import pytest
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError, InconsistentPagesError, SalesforceError
-from airflow_provider_salesforce_export.export import api_choice, destination
+from airflow_provider_salesforce_export.export import api_choice, bulk_chunk, destination
 from airflow_provider_salesforce_export.export import plan as plans
 from airflow_provider_salesforce_export.export.bulk_job import start_job, with_chunks
 from airflow_provider_salesforce_export.export.formats.page_format import PageFormat
@@ -67,6 +68,23 @@ def client(org, client_of):
     return client_of(org)
 
 
+def with_long_texts(start_org, rows):
+    """Start an org with contacts of about 20,000 characters each."""
+    org = start_org()
+    for number in range(rows):
+        org.org.insert("Contact", LastName="Long", Description=f"{number} äöü " * 2_000)
+    return org
+
+
+def wait(client, plan):
+    """Return the job of a plan when it is over."""
+    deadline = time.monotonic() + 60
+    while not (job := client.bulk.job(plan.job.id)).is_over:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return job
+
+
 def plan_of(client, folder, request=None, *, timeout=timedelta(hours=1), **words):
     """Plan an export by Bulk, and wait for its job."""
     request = replace(request or request_for(), **({"api": "bulk"} | words))
@@ -75,13 +93,7 @@ def plan_of(client, folder, request=None, *, timeout=timedelta(hours=1), **words
     if plan.api == "bulk":
         by_rest = partial(make_plan, client, replace(request, api="rest"), readers=4, run_id="run")
         plan = start_job(client, plan, folder, bulk_timeout=timeout, by_rest=by_rest)
-    if not plan.job:
-        return plan
-    deadline = time.monotonic() + 60
-    while not (job := client.bulk.job(plan.job.id)).is_over:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return with_chunks(client, plan, job)
+    return with_chunks(client, plan, wait(client, plan)) if plan.job else plan
 
 
 def export(client, folder, request=None, **words):
@@ -315,6 +327,47 @@ def test_a_job_of_another_query_is_aborted_and_deleted(org, client, tmp_path):
 
     assert first != second
     assert jobs(org) == {second: "InProgress"}
+
+
+def test_a_job_that_found_nothing_has_no_results_to_ask_for(org, client, tmp_path):
+    plan = make_plan(client, replace(request_for(), api="bulk"), readers=4, run_id="run")
+    for record_id in ids_in(org):
+        org.org.delete("Contact", record_id)
+    plan = start_job(client, plan, tmp_path, bulk_timeout=timedelta(hours=1), by_rest=None)
+    plan = with_chunks(client, plan, wait(client, plan))
+    pages = export_segments(client, plan, tmp_path, threads=2, attempt=1)
+
+    manifest = publish(client, tmp_path, plan, pages, api_calls=0)
+
+    assert (manifest["rows"], manifest["pages"], manifest["count_after"]) == (0, [], 0)
+    assert calls(org, "/result") == 0
+
+
+def test_memory_stays_flat_while_the_files_of_a_chunk_are_written(start_org, client_of, tmp_path, monkeypatch):
+    client = client_of(with_long_texts(start_org, rows=1_500))
+    monkeypatch.setattr(bulk_chunk, "_CHARACTERS_PER_FILE", 1_000_000)
+    plan = plan_of(client, tmp_path, request_for(LONG_TEXTS))
+    export_segments(client, plan, tmp_path, threads=1, attempt=1)
+    tracemalloc.start()
+    try:
+        pages = export_segments(client, plan, tmp_path, threads=1, attempt=2)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert sum(page["bytes"] for page in pages) > 24_000_000
+    assert peak < 12_000_000  # the server's share included, which runs in this process
+
+
+def test_rows_with_long_texts_make_smaller_files(start_org, client_of, tmp_path, monkeypatch):
+    org = with_long_texts(start_org, rows=100)
+    monkeypatch.setattr(bulk_chunk, "_CHARACTERS_PER_FILE", 500_000)
+    found = export(client_of(org), tmp_path / "bulk", request_for(LONG_TEXTS))
+
+    pages = found.manifest["pages"]
+    assert [(page["page"], page["part"]) for page in pages] == [(1, part) for part in range(len(pages))]
+    assert max(page["bytes"] for page in pages) < 1_000_000 < 1_500_000 < sum(page["bytes"] for page in pages)
+    assert found.holds_exactly(ids_in(org))
 
 
 def test_fields_that_bulk_cannot_read_are_refused_where_bulk_was_asked_for(client, tmp_path):

@@ -147,6 +147,13 @@ def test_every_state_is_over_or_not(bulk, http, state, is_over):
     assert (job.state, job.records, job.is_over, job.error_message) == (state, 7, is_over, None)
 
 
+def test_a_complete_job_that_does_not_say_how_many_records_it_found_is_not_taken_for_empty(bulk, http):
+    http.get(JOB, json={"id": "750X", "state": "JobComplete"})
+
+    with pytest.raises(exceptions.IncompleteResponseError, match="has no numberRecordsProcessed"):
+        bulk.job("750X")
+
+
 def test_a_state_that_is_not_known_is_not_waited_for(bulk, http):
     add_job(http, "Sleeping")
 
