@@ -29,7 +29,8 @@ bench: $(INSTALLED) ## Measure speed, memory and API calls against simple-salesf
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 docs: $(DOCS_INSTALLED) ## Build the documentation into site/, with warnings as errors
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@# Not --quiet: it drops the warnings before --strict counts them.
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "Open site/index.html; with its search: $(BIN)/python -m http.server --directory site"
 
 lint: $(INSTALLED) ## Check style, types, and docker-compose.yaml
