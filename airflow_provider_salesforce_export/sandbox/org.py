@@ -51,7 +51,8 @@ class SandboxOrg:
     A Salesforce org. Close it when done: its records lie in a temporary file.
 
     ``before_request`` is a list of callables that are called with method, path and query text before each data call
-    is worked on; ``calls`` lists what was answered.
+    is worked on; ``calls`` lists what was answered; ``api_calls`` and ``token_calls`` count the data calls, and those
+    of the token endpoint.
 
     :param settings: Sizes, behaviour, credentials.
     """

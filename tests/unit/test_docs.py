@@ -9,6 +9,7 @@ import yaml
 from airflow.dag_processing.dagbag import DagBag
 
 from airflow_provider_salesforce_export.get_provider_info import get_provider_info
+from airflow_provider_salesforce_export.sandbox import SandboxOrg
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -68,6 +69,17 @@ def test_the_page_on_connections_has_every_field_of_the_form():
 
     documented = re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)
     assert sorted(documented) == sorted(get_provider_info()["connection-types"][0]["conn-fields"])
+
+
+def test_the_reference_has_what_tests_of_dag_authors_ask_an_org_for():
+    recipe = (DOCS / "recipes.md").read_text().partition("## Test a DAG offline")[2]
+    (fixture,) = re.findall(r"^\| `salesforce_org` \| (.+) \|$", recipe, flags=re.MULTILINE)
+    asked = {*re.findall(r"`(\w+)`", fixture), *re.findall(r"salesforce_org\.(\w+)", recipe)}
+    reference = re.search(r"SandboxOrg\n    options:\n      members: \[(.*)\]", (DOCS / "operators.md").read_text())[1]
+
+    documented = {*reference.split(", "), *re.findall(r"``(\w+)``", SandboxOrg.__doc__)}
+    assert {"insert", "fail_next", "token_calls"} <= asked <= documented
+    assert all(hasattr(SandboxOrg, member) for member in reference.split(", "))
 
 
 @pytest.mark.parametrize(
