@@ -14,7 +14,7 @@ from airflow_provider_salesforce_export import SalesforceExportHook
 from airflow_provider_salesforce_export.exceptions import LoginRequiredError
 from airflow_provider_salesforce_export.key_collection.key import Account
 from tests.integration.api_server import outcome
-from tests.integration.conftest import published
+from tests.integration.conftest import ids_in, published
 from tests.statsd import of_ours, statsd
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
@@ -23,20 +23,23 @@ DAG_FILE = """
 import os
 
 from airflow.sdk import DAG
-from airflow_provider_salesforce_export import SalesforceExportTaskGroup
+from airflow_provider_salesforce_export import SalesforceExportOperator, SalesforceExportTaskGroup
+
+lake = os.environ["DESTINATION"]
 
 with DAG("observed"):
-    SalesforceExportTaskGroup("contacts", destination=os.environ["DESTINATION"], page_size=500, pagination="range")
 """
+BY_RANGES = 'SalesforceExportTaskGroup("contacts", destination=lake, page_size=500, pagination="range")'
+IN_ONE_TASK = 'SalesforceExportOperator(task_id="export", object_type="contacts", destination=lake, page_size=500)'
 
 
 @pytest.fixture
 def run_observed(tmp_path):
-    """Run an export as ``airflow dags test`` does, in a process of its own; return what it logs."""
+    """Run exports as ``airflow dags test`` does, in a process of its own; return what it logs."""
 
-    def run_observed(**settings):
+    def run_observed(*exports, **settings):
         (tmp_path / "dags").mkdir(exist_ok=True)
-        (tmp_path / "dags" / "observed.py").write_text(DAG_FILE)
+        (tmp_path / "dags" / "observed.py").write_text(DAG_FILE + "".join(f"    {export}\n" for export in exports))
         environment = os.environ | {
             "AIRFLOW__CORE__DAGS_FOLDER": str(tmp_path / "dags"),
             "DESTINATION": (tmp_path / "lake").as_uri(),
@@ -56,7 +59,7 @@ def test_an_export_tells_airflow_s_metrics_what_it_did(start_org, connections, r
     server.org.expire_tokens_after(4)
 
     with statsd() as (settings, metrics):
-        logged = run_observed(**settings)
+        logged = run_observed(BY_RANGES, **settings)
 
     found, manifest = of_ours(metrics), published(tmp_path / "lake").manifest
     pages = len(manifest["pages"])
@@ -79,6 +82,31 @@ def test_an_export_tells_airflow_s_metrics_what_it_did(start_org, connections, r
     assert found["export.duration", "ms"] == [pytest.approx(1000 * manifest["seconds"], abs=1)]
     assert min(found["api_quota_left", "g"]) == 1000 - server.org.api_calls
     assert min(found["api_quota_left_percent", "g"]) == round(100 - server.org.api_calls / 10, 1)
+
+
+def test_repairs_and_the_seconds_of_bulk_jobs_are_told(start_org, connections, run_observed, tmp_path):
+    server = start_org(contacts=900, deals=50)
+    connections(server)
+    first = min(ids_in(server))
+
+    def delete_before_the_second_page(_method, _path, query):
+        if "OFFSET" in query and first in ids_in(server):
+            server.org.delete("Contact", first)
+
+    server.org.before_request.append(delete_before_the_second_page)
+    with statsd() as (settings, metrics):
+        run_observed(
+            'SalesforceExportTaskGroup("contacts", destination=lake, page_size=500, concurrency=1, max_page_tasks=1)',
+            'SalesforceExportTaskGroup("deals", destination=lake, api="bulk")',
+            **settings,
+        )
+
+    found = of_ours(metrics)
+    assert len(published(tmp_path / "lake").manifest["repairs"]) == 1
+    assert sorted(found["repairs", "c"]) == [0, 1]
+    (duration,) = found["bulk_job.duration", "ms"]
+    whole = published(tmp_path / "lake", "deals").manifest["seconds"]
+    assert 0 < duration < 1000 * whole
 
 
 def test_the_log_tells_seconds_rows_and_bytes_of_each_query_and_no_token(start_org, client_of, keys, caplog):
@@ -107,7 +135,8 @@ def test_openlineage_is_told_of_the_object_the_folder_and_the_query(start_org, c
     events = tmp_path / "lineage.jsonl"
 
     run_observed(
-        AIRFLOW__OPENLINEAGE__TRANSPORT=json.dumps({"type": "file", "log_file_path": str(events), "append": True})
+        BY_RANGES,
+        AIRFLOW__OPENLINEAGE__TRANSPORT=json.dumps({"type": "file", "log_file_path": str(events), "append": True}),
     )
 
     manifest = published(tmp_path / "lake").manifest

@@ -3,19 +3,36 @@
 import re
 import unicodedata
 from pathlib import Path
+from textwrap import indent
 
 import pytest
 import yaml
 from airflow.dag_processing.dagbag import DagBag
 
+from airflow_provider_salesforce_export import exceptions
 from airflow_provider_salesforce_export.get_provider_info import get_provider_info
+from airflow_provider_salesforce_export.operators.retries import HOPELESS
 from airflow_provider_salesforce_export.sandbox import SandboxOrg
+from tests.unit.test_retries import needs_policies
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 README = ROOT / "README.md"
+PACKAGE = ROOT / "airflow_provider_salesforce_export"
 EXAMPLE = re.compile(r"^```python\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
+EXAMPLES = [(page.name, example) for page in [*PAGES, README] for example in EXAMPLE.findall(page.read_text())]
+IMPORTS_DAG = re.compile(r"import .*\bDAG\b")
+PART_OF_A_DAG = re.compile(r"\b(DAG|task|ObjectStoragePath|SalesforceExport\w+)\b")
+AROUND = """
+from airflow.sdk import DAG, Param
+from airflow_provider_salesforce_export import *
+
+with DAG("around"):
+    export = SalesforceExportTaskGroup("contacts", group_id="of_the_reader", destination="file:///data/salesforce")
+"""
+METRIC = re.compile(r"[mM]eter(?:\([^)]*\))?\.(count|gauge|time)\(\"([\w.]+)\"(.*)\)")
+TYPES = {"count": "counter", "gauge": "gauge", "time": "timer"}
 LINK = re.compile(r"(?P<image>!?)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 
 
@@ -82,19 +99,63 @@ def test_the_reference_has_what_tests_of_dag_authors_ask_an_org_for():
     assert all(hasattr(SandboxOrg, member) for member in reference.split(", "))
 
 
+def test_the_page_on_metrics_has_every_metric_with_its_type_and_its_tags():
+    sent = {}
+    for module in PACKAGE.rglob("*.py"):
+        for kind, name, arguments in METRIC.findall(module.read_text()):
+            sent[name] = (TYPES[kind], "object_type" in arguments)
+
+    told = {}
+    table = (DOCS / "metrics.md").read_text().partition("## Metrics")[2].partition("###")[0]
+    for names, kind, tags in re.findall(r"^\| (`.+?) \| (\w+) \| (.+?) \|", table, flags=re.MULTILINE):
+        told |= {name: (kind, "`object_type`" in tags) for name in re.findall(r"`([\w.]+)`", names)}
+    assert told == sent
+    assert len(told) > 15
+
+
+def test_the_page_on_errors_has_every_error_and_says_which_fail_at_once():
+    page = (DOCS / "errors.md").read_text()
+    errors = {
+        name: error
+        for name, error in vars(exceptions).items()
+        if isinstance(error, type) and issubclass(error, exceptions.SalesforceExportError)
+    }
+    rows = [[cell.strip() for cell in line.split(" | ")] for line in page.splitlines() if line.startswith("| ")]
+    fails_at_once, name = {}, None
+    for first, _, _, retried, _ in rows[2:]:
+        name = re.findall(r"`(\w+)`", first)[0] if "`" in first else None if "(" in first else name
+        if name:
+            fails_at_once.setdefault(name, set()).add(retried == "fails at once")
+
+    assert {"SalesforceExportError", *fails_at_once} == errors.keys()
+    assert fails_at_once == {name: {issubclass(errors[name], HOPELESS)} for name in fails_at_once}
+
+
+@pytest.mark.parametrize(("page", "example"), EXAMPLES)
+def test_every_example_is_python(page, example):
+    compile(example, page, "exec")
+
+
+@pytest.mark.parametrize("example", [example for _, example in EXAMPLES if IMPORTS_DAG.search(example)])
+def test_every_dag_on_a_page_is_parsed(example, tmp_path):
+    assert parsed(example, tmp_path)
+
+
 @pytest.mark.parametrize(
     "example",
     [
-        code
-        for page in [*PAGES, README]
-        for code in EXAMPLE.findall(page.read_text())
-        if re.search(r"import DAG\b", code)
+        pytest.param(example, marks=needs_policies if "retry_policy" in example else ())
+        for _, example in EXAMPLES
+        if PART_OF_A_DAG.search(example) and not IMPORTS_DAG.search(example) and "SalesforceToS3Operator" not in example
     ],
 )
-def test_every_dag_on_a_page_is_parsed(example, tmp_path):
-    (tmp_path / "example.py").write_text(example)
+def test_every_part_of_a_dag_on_a_page_is_parsed_within_one(example, tmp_path):
+    assert "around" in parsed(AROUND + indent(example, "    "), tmp_path)
 
-    bag = DagBag(dag_folder=str(tmp_path))
 
+def parsed(source, folder):
+    """Return the DAGs of a file as Airflow parses it."""
+    (folder / "example.py").write_text(source)
+    bag = DagBag(dag_folder=str(folder))
     assert bag.import_errors == {}
-    assert bag.dags
+    return bag.dags
