@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.operators.arguments import is_template
 from airflow_provider_salesforce_export.operators.base import SalesforceOperator
@@ -14,15 +14,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_salesforce_export.export.commit import Manifest
     from airflow_provider_salesforce_export.export.destination import Folder
+    from airflow_provider_salesforce_export.export.plan import Plan
+    from airflow_provider_salesforce_export.lineage import Datasets
     from airflow_provider_salesforce_export.object_types import ObjectType
-
-
-class _Published(NamedTuple):
-    """What was published."""
-
-    manifest: Manifest
-    instance_url: str
-    export_uri: str
 
 
 class AnnouncingOperator(SalesforceOperator):
@@ -36,7 +30,7 @@ class AnnouncingOperator(SalesforceOperator):
     object_type: ObjectType
     destination: str
     _asset: Asset | AssetAlias | None = None
-    _published: _Published | None = None
+    _manifest: Manifest | None = None
 
     @property
     def asset(self) -> Asset | AssetAlias:
@@ -94,16 +88,13 @@ class AnnouncingOperator(SalesforceOperator):
         self._add_assets()
         super().render_template_fields(context, jinja_env)
 
-    def announce(
-        self, context: Context, folder: Folder, manifest: Manifest, *, instance_url: str, export_uri: str
-    ) -> dict[str, Any]:
+    def announce(self, context: Context, folder: Folder, manifest: Manifest, export_uri: str) -> dict[str, Any]:
         """
         Make an event of a published export, and keep what OpenLineage asks for; return a summary.
 
         :param context: The task's context.
         :param folder: Where the manifest stands.
         :param manifest: The manifest.
-        :param instance_url: The address of the org.
         :param export_uri: The folder that all runs of the export share, as it was rendered.
         :returns: The sums of the manifest and where it stands, for the tasks that follow: a small flat dict.
         """
@@ -112,7 +103,7 @@ class AnnouncingOperator(SalesforceOperator):
         from airflow_provider_salesforce_export.assets import event_extra
         from airflow_provider_salesforce_export.export.commit import manifest_in
 
-        self._published = _Published(manifest, instance_url, export_uri)
+        self._manifest = manifest
         extra, asset = event_extra(manifest, str(manifest_in(folder))), self.asset
         if isinstance(asset, AssetAlias):
             context["outlet_events"][asset].add(Asset(uri=export_uri), extra=extra)
@@ -122,18 +113,24 @@ class AnnouncingOperator(SalesforceOperator):
         sums |= {"pages": len(manifest["pages"]), "repairs": len(manifest["repairs"])}
         return sums | {"folder": str(folder), "manifest": extra["manifest"]}
 
+    def planned(self) -> tuple[Plan, Datasets] | None:
+        """Return the plan, and what it leads from and to; None before there is one."""
+        raise NotImplementedError
+
+    def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any] | None:
+        """Return what OpenLineage is told of the export; where nothing is planned yet, it takes inlets and outlets."""
+        from airflow_provider_salesforce_export.lineage import export_lineage
+
+        planned = self.planned()
+        return export_lineage(*planned, self._manifest) if planned else None
+
     def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any] | None:
         """
-        Return what OpenLineage is told of the export; None where nothing was published.
+        Return the same, with rows and bytes if the export is published. It is asked where the task fails, too.
 
         :param task_instance: The task instance.
         """
-        from airflow_provider_salesforce_export.lineage import export_lineage
-
-        if self._published is None:
-            return None
-        manifest, instance_url, export_uri = self._published
-        return export_lineage(manifest, instance_url=instance_url, export_uri=export_uri)
+        return self.get_openlineage_facets_on_start()
 
 
 def _is_known(value: object) -> bool:

@@ -50,6 +50,7 @@ class SalesforceExportCountOperator(PlanningOperator):
         :param event: See :meth:`PlanningOperator.resume` and :meth:`PlanningOperator.plan_export`.
         """
         from airflow_provider_salesforce_export.assets import export_uri
+        from airflow_provider_salesforce_export.lineage import datasets
 
         api_quota_limit = self.argument("api_quota_limit")
         hook = SalesforceExportHook(self.salesforce_conn_id, api_quota_limit=api_quota_limit)
@@ -57,9 +58,11 @@ class SalesforceExportCountOperator(PlanningOperator):
             tasks = min(self.max_page_tasks, conf.getint("core", "max_map_length"))
             readers = tasks * self.concurrency
             plan, folder = self.plan_export(context, hook.client, event, readers=readers)
+            uri, org = export_uri(self.destination, self.object_type.name), hook.client.instance_url
             shared = plan.to_dict() | {
                 "folder": str(folder),
-                "export_uri": export_uri(self.destination, self.object_type.name),
+                "export_uri": uri,
+                "datasets": datasets(self.object_type.sobject, instance_url=org, export_uri=uri, folder=folder),
                 "destination_conn_id": self.destination_conn_id,
                 "api_calls": hook.client.usage.calls,
             }

@@ -13,6 +13,9 @@ from airflow_provider_salesforce_export.operators.waiting import waiting_for_quo
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_salesforce_export.export.plan import Plan
+    from airflow_provider_salesforce_export.lineage import Datasets
+
 
 class SalesforceExportOperator(PlanningOperator, AnnouncingOperator):
     """
@@ -20,6 +23,8 @@ class SalesforceExportOperator(PlanningOperator, AnnouncingOperator):
 
     It takes the words of :class:`SalesforceExportTaskGroup`, and leaves the same files and the same event.
     """
+
+    _planned: tuple[Plan, Datasets] | None = None
 
     def resume(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """
@@ -32,6 +37,7 @@ class SalesforceExportOperator(PlanningOperator, AnnouncingOperator):
         from airflow_provider_salesforce_export.assets import export_uri
         from airflow_provider_salesforce_export.export.manifest import publish
         from airflow_provider_salesforce_export.export.page import export_segments
+        from airflow_provider_salesforce_export.lineage import datasets
 
         hook = SalesforceExportHook(
             self.salesforce_conn_id,
@@ -42,13 +48,14 @@ class SalesforceExportOperator(PlanningOperator, AnnouncingOperator):
         with clear_errors(), hook, waiting_for_quota(self, hook, event):
             client = hook.client
             plan, folder = self.plan_export(context, client, event, readers=self.concurrency)
+            uri, sobject = export_uri(self.destination, self.object_type.name), self.object_type.sobject
+            org = client.instance_url
+            self._planned = plan, datasets(sobject, instance_url=org, export_uri=uri, folder=folder)
             done = event.setdefault("pages", [])
             pages = export_segments(client, plan, folder, threads=self.concurrency, attempt=attempt, done=done)
             manifest = publish(client, folder, plan, pages, api_calls=0, attempt=attempt)
-            return self.announce(
-                context,
-                folder,
-                manifest,
-                instance_url=client.instance_url,
-                export_uri=export_uri(self.destination, self.object_type.name),
-            )
+            return self.announce(context, folder, manifest, uri)
+
+    def planned(self) -> tuple[Plan, Datasets] | None:
+        """Return the plan, and what it leads from and to; None before there is one."""
+        return self._planned

@@ -16,6 +16,9 @@ from airflow_provider_salesforce_export.operators.waiting import waiting_for_quo
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider_salesforce_export.export.plan import Plan
+    from airflow_provider_salesforce_export.lineage import Datasets
+
 
 class SalesforceExportPublishOperator(AnnouncingOperator):
     """
@@ -68,7 +71,6 @@ class SalesforceExportPublishOperator(AnnouncingOperator):
         :param event: What waiting needs.
         """
         from airflow_provider_salesforce_export.export.manifest import publish
-        from airflow_provider_salesforce_export.export.plan import Plan
 
         # A slice of mapped results comes in one request, iteration in one for each; None where nothing was mapped.
         # Cleared and planned anew with fewer page tasks, Airflow still gives the results of those that are gone.
@@ -80,15 +82,15 @@ class SalesforceExportPublishOperator(AnnouncingOperator):
             manifest = publish(
                 hook.client,
                 folder,
-                Plan.from_dict(self.plan),
+                self.planned()[0],
                 [page for result in results for page in result["pages"]],
                 api_calls=self.plan["api_calls"] + sum(result["api_calls"] for result in results),
                 attempt=context["ti"].try_number,
             )
-            return self.announce(
-                context,
-                folder,
-                manifest,
-                instance_url=hook.client.instance_url,
-                export_uri=self.plan["export_uri"],
-            )
+            return self.announce(context, folder, manifest, self.plan["export_uri"])
+
+    def planned(self) -> tuple[Plan, Datasets]:
+        """Return the plan of the count task, and what it leads from and to."""
+        from airflow_provider_salesforce_export.export.plan import Plan
+
+        return Plan.from_dict(self.plan), self.plan["datasets"]

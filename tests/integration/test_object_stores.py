@@ -14,8 +14,9 @@ from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.page import export_segments
 from airflow_provider_salesforce_export.export.planning import make_plan
+from airflow_provider_salesforce_export.lineage import datasets
 from tests.integration.conftest import ids_in, request_for, run
-from tests.integration.object_stores import running_azure, running_gcs, running_s3
+from tests.integration.object_stores import AZURE_ACCOUNT, running_azure, running_gcs, running_s3
 
 pytestmark = [
     pytest.mark.timeout(1200),  # the first test of Azure fetches its server
@@ -127,6 +128,15 @@ def test_pages_and_manifest_lie_in_the_bucket_and_a_second_run_sweeps_them(
     names = {page["file"] for page in after["pages"]}
     assert not names & {page["file"] for page in before["pages"]}
     assert set(destination.files(folder)) == {"manifest.json", *names}
+
+
+def test_openlineage_has_a_name_for_the_bucket(lake, store):
+    bucket, folder = lake.path.strip("/"), f"{store[0]}://{lake.path.strip('/')}/crm/contacts"
+
+    named = datasets("Contact", instance_url="https://acme.my.salesforce.com", export_uri=folder, folder=lake / "crm")
+
+    stores = {"abfs": f"abfss://{bucket}@{AZURE_ACCOUNT}.dfs.core.windows.net"}
+    assert named["output"] == [stores.get(store[0], f"{store[0]}://{bucket}"), "crm/contacts"]
 
 
 def test_the_files_of_a_run_under_way_are_not_swept(start_org, client_of, lake):

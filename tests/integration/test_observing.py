@@ -30,6 +30,7 @@ lake = os.environ["DESTINATION"]
 with DAG("observed"):
 """
 BY_RANGES = 'SalesforceExportTaskGroup("contacts", destination=lake, page_size=500, pagination="range")'
+IN_TASKS = 'SalesforceExportTaskGroup("contacts", destination=lake, page_size=500)'
 IN_ONE_TASK = 'SalesforceExportOperator(task_id="export", object_type="contacts", destination=lake, page_size=500)'
 
 
@@ -37,7 +38,7 @@ IN_ONE_TASK = 'SalesforceExportOperator(task_id="export", object_type="contacts"
 def run_observed(tmp_path):
     """Run exports as ``airflow dags test`` does, in a process of its own; return what it logs."""
 
-    def run_observed(*exports, **settings):
+    def run_observed(*exports, fails=False, **settings):
         (tmp_path / "dags").mkdir(exist_ok=True)
         (tmp_path / "dags" / "observed.py").write_text(DAG_FILE + "".join(f"    {export}\n" for export in exports))
         environment = os.environ | {
@@ -47,7 +48,7 @@ def run_observed(tmp_path):
         }
         command = [sys.executable, "-m", "airflow", "dags", "test", "observed"]
         ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
-        assert ended.returncode == 0, ended.stdout + ended.stderr
+        assert bool(ended.returncode) == fails, ended.stdout + ended.stderr
         return ended.stdout + ended.stderr
 
     return run_observed
@@ -129,30 +130,66 @@ def test_the_log_tells_seconds_rows_and_bytes_of_each_query_and_no_token(start_o
     assert key.token["access_token"] not in caplog.text
 
 
-def test_openlineage_is_told_of_the_object_the_folder_and_the_query(start_org, connections, run_observed, tmp_path):
+@pytest.fixture
+def lineage_of(run_observed, tmp_path):
+    """Run an export; return the last event of each kind that OpenLineage is told of a task."""
+    events = tmp_path / "lineage.jsonl"
+    transport = json.dumps({"type": "file", "log_file_path": str(events), "append": True})
+
+    def lineage_of(task, export, **outcome):
+        run_observed(export, **outcome, AIRFLOW__OPENLINEAGE__TRANSPORT=transport)
+        told = map(json.loads, events.read_text().splitlines())
+        return {event["eventType"]: event for event in told if event["job"]["name"] == f"observed.{task}"}
+
+    return lineage_of
+
+
+def ends(event):
+    """Return what an event names as read and as written."""
+    return [[(end["namespace"], end["name"]) for end in event[side]] for side in ("inputs", "outputs")]
+
+
+def ends_of(server, folder):
+    """Return the one object of an org that is read, and the one folder that is filled."""
+    return [[(f"salesforce://{server.url.partition('://')[2]}", "Contact")], [("file", str(folder / "contacts"))]]
+
+
+@pytest.mark.parametrize(("task", "export"), [("contacts.publish", IN_TASKS), ("export", IN_ONE_TASK)])
+def test_openlineage_is_told_of_the_object_the_folder_and_the_query(
+    task, export, start_org, connections, lineage_of, tmp_path
+):
     server = start_org(contacts=1200)
     connections(server)
-    events = tmp_path / "lineage.jsonl"
 
-    run_observed(
-        BY_RANGES,
-        AIRFLOW__OPENLINEAGE__TRANSPORT=json.dumps({"type": "file", "log_file_path": str(events), "append": True}),
-    )
+    told = lineage_of(task, export)
 
-    manifest = published(tmp_path / "lake").manifest
-    (event,) = [
-        event
-        for event in map(json.loads, events.read_text().splitlines())
-        if event["eventType"] == "COMPLETE" and event["job"]["name"] == "observed.contacts.publish"
-    ]
-    (read,), (written,) = event["inputs"], event["outputs"]
-    assert (read["namespace"], read["name"]) == (f"salesforce://{server.url.partition('://')[2]}", "Contact")
-    assert (written["namespace"], written["name"]) == ("file", str(tmp_path / "lake" / "contacts"))
+    event, manifest = told["COMPLETE"], published(tmp_path / "lake").manifest
+    assert ends(event) == ends_of(server, tmp_path / "lake")
     assert event["job"]["facets"]["sql"]["query"] == manifest["soql"]
+    (written,) = event["outputs"]
     statistics = written["outputFacets"]["outputStatistics"]
     assert (statistics["rowCount"], statistics["size"]) == (1200, manifest["bytes"])
     fields = {field["name"]: field.get("type") for field in written["facets"]["schema"]["fields"]}
     assert fields == {column["path"]: column["type"] for column in manifest["columns"]}
+    # A task that plans does not know at its start where the org is, but where its files go.
+    assert ends(told["START"])[1] == ends(event)[1]
+    assert ends(told["START"])[0] == (ends(event)[0] if task == "contacts.publish" else [])
+
+
+@pytest.mark.parametrize(("task", "export"), [("contacts.publish", IN_TASKS), ("export", IN_ONE_TASK)])
+def test_openlineage_is_told_of_both_ends_of_an_export_that_fails_too(
+    task, export, start_org, connections, lineage_of, tmp_path
+):
+    server = start_org(contacts=1200)
+    connections(server)
+    refusal = [{"errorCode": "INVALID_FIELD", "message": "No such column."}]
+    server.org.fail_next(100, status=400, body=refusal, path_pattern="COUNT", after=1)  # all but the one that plans
+
+    event = lineage_of(task, export, fails=True)["FAIL"]
+
+    assert not list((tmp_path / "lake").rglob("manifest.json"))
+    assert ends(event) == ends_of(server, tmp_path / "lake")
+    assert "outputStatistics" not in event["outputs"][0].get("outputFacets", {})
 
 
 @pytest.fixture
