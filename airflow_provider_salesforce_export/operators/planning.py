@@ -16,7 +16,7 @@ from airflow_provider_salesforce_export.operators.interval import refuse_place_o
 from airflow_provider_salesforce_export.operators.links import BulkJobLink, ExportFolderLink
 from airflow_provider_salesforce_export.operators.options import ExportOptions
 from airflow_provider_salesforce_export.operators.waiting import wait
-from airflow_provider_salesforce_export.salesforce.soql import datetime_literal
+from airflow_provider_salesforce_export.salesforce.soql import datetime_literal, in_lines
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -109,7 +109,7 @@ class PlanningOperator(ExportOptions):
         folder = open_folder(event["folder"], self.destination_conn_id)
         ExportFolderLink.push(context, folder)
         plan = Plan.from_dict(event["plan"], event["segments"])
-        self.soql = plan.soql
+        self.soql = in_lines(plan.soql)
         if plan.job:
             self._abort_job = partial(client.bulk.abort, plan.job.id)
             BulkJobLink.push(context, client, plan.job.id)

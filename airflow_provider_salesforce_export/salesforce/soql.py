@@ -7,6 +7,7 @@ Literals in WHERE", "OFFSET".
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any
@@ -18,12 +19,19 @@ from airflow_provider_salesforce_export.salesforce.records import record_type
 MAX_OFFSET = 2000
 """The largest OFFSET that Salesforce accepts."""
 
+_CLAUSE = re.compile(r"('(?:\\.|[^'\\])*')| (?=(?:FROM|WHERE|ORDER BY) )")
+"""A string literal, which may hold anything, or the space before a clause."""
 _STRING_ESCAPES = str.maketrans({"\\": "\\\\", "'": "\\'"})
 
 
 def quote(text: str) -> str:
     """Return the text as a SOQL string literal."""
     return f"'{text.translate(_STRING_ESCAPES)}'"
+
+
+def in_lines(soql: str) -> str:
+    """Return a query for people: each of its clauses begins a line."""
+    return _CLAUSE.sub(lambda found: found[1] or "\n", soql)
 
 
 def datetime_literal(moment: datetime) -> str:

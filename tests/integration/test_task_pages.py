@@ -68,8 +68,8 @@ def test_the_query_that_is_read_is_shown_as_sql(start_org, connections, make_dag
 
     assert dag_run.state == "success"
     task = tasks["export" if words else "odd.count", -1]
-    soql = "SELECT Id, Name, SystemModstamp FROM Contact WHERE Name LIKE '{%' ORDER BY Id ASC"
-    assert rendered(task)["soql"] == soql
+    soql = ["SELECT Id, Name, SystemModstamp", "FROM Contact", "WHERE Name LIKE '{%'", "ORDER BY Id ASC"]
+    assert rendered(task)["soql"].splitlines() == soql
     operator = dag.get_task(task.task_id)
     assert operator.template_fields_renderers["soql"] == "sql"
     assert "SELECT Id, name, SystemModstamp FROM Contact WHERE Name LIKE '{%'" in operator.doc_md

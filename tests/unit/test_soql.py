@@ -3,13 +3,25 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError
-from airflow_provider_salesforce_export.salesforce.soql import Query, datetime_literal, quote
+from airflow_provider_salesforce_export.salesforce.soql import Query, datetime_literal, in_lines, quote
 
 QUERY = Query("Contact", ("Id", "Name"))
 
 
 def test_quotes_and_backslashes_cannot_leave_the_string():
     assert quote(r"O'Brien \ ' OR Name != ''") == r"'O\'Brien \\ \' OR Name != \'\''"
+
+
+@pytest.mark.parametrize("text", ["", "x FROM y", "it's FROM y", "\\", "\\' WHERE "])
+def test_a_query_is_shown_with_each_clause_on_a_line_and_texts_as_they_are(text):
+    query = QUERY.where(f"Name = {quote(text)}", "Title != 'a ORDER BY b'")
+
+    assert in_lines(query.select()).splitlines() == [
+        "SELECT Id, Name",
+        "FROM Contact",
+        f"WHERE (Name = {quote(text)}) AND (Title != 'a ORDER BY b')",
+        "ORDER BY Id ASC",
+    ]
 
 
 def test_a_datetime_is_written_in_utc_without_a_plus():
