@@ -94,7 +94,7 @@ def running_server(environment: dict[str, str], port: int, log: IO[str]) -> Iter
 
 def server_settings(port: int) -> dict[str, str]:
     """
-    Return how Airflow's server is configured, as environment variables; each call makes a new secret.
+    Return how Airflow's server is configured, as environment variables; each call makes new secrets.
 
     :param port: The port of the API and the UI.
     """
@@ -103,7 +103,8 @@ def server_settings(port: int) -> dict[str, str]:
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
         "AIRFLOW__API__WORKERS": "1",
-        # Airflow generates one that is too short for its own algorithm, and warns with every token.
+        # Airflow generates ones that are too short for its own algorithm, and warns with every token.
+        "AIRFLOW__API__SECRET_KEY": secrets.token_hex(64),
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(64),
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__PARALLELISM": "4",  # more, and SQLite is locked
@@ -137,6 +138,8 @@ def _write_shell_settings(environment: dict[str, str]) -> None:
     ours = {name: value for name, value in environment.items() if os.environ.get(name) != value}
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in ours.items() if name != "PATH"]
     scripts = shlex.quote(sysconfig.get_path("scripts"))
+    SHELL_SETTINGS.touch(mode=0o600)
+    SHELL_SETTINGS.chmod(0o600)  # where it stood there
     SHELL_SETTINGS.write_text("".join([*lines, f'export PATH={scripts}:"$PATH"\n']), encoding="utf-8")
 
 

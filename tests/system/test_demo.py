@@ -125,6 +125,7 @@ def test_the_ui_runs_a_dag_with_the_real_scheduler_on_another_port_where_8080_is
         assert (manifest["rows"], manifest["page_size"], len(manifest["pages"])) == (678, 100, 7)
         assert api.get("connections/salesforce_export_default")["login"] == "sandbox-client-id"
 
+        assert (checkout / ".demo" / "ui.env").stat().st_mode & 0o077 == 0
         shell_line = re.search(r"Commands +(\S+ \S+) +in another terminal; then: (.+)", shown)
         typed = f"{shell_line[1]} && {shell_line[2]} --output plain"
         keys = subprocess.run(["sh", "-c", typed], cwd=checkout, capture_output=True, text=True, timeout=300)
