@@ -120,7 +120,7 @@ def test_the_log_tells_how_far_it_is_and_sums_up(start_org, connections, make_da
 
     run(dag)
 
-    told = [line for line in caplog.messages if re.match(r"\d of \d page\(s\), ", line)]
+    told = [line for line in caplog.messages if re.match(r"\d of \d pages, ", line)]
     assert len(told) > 2
     assert re.fullmatch(
         r"(\d) of \1 pages, 3,000 rows, \d+\.\d MB/s, \d+ API calls, \d+% of the API quota left\.", told[-1]
