@@ -68,7 +68,7 @@ _FIELD_BEHAVIOUR = {
         "host": "login, test, or your My Domain name, such as acme",
         "login": "Consumer key (client id) of the external client app",
         "password": "Consumer secret of the external client app",
-        "port": "443",
+        "port": "Not used. Airflow's Test button needs one: write 443",
     },
 }
 
@@ -105,11 +105,11 @@ CONNECTION_FIELDS = {
     ),
     "key_database": _field(
         "Key database",
-        "Blank: the database of the MongoDB connection, else salesforce_export.",
+        "The MongoDB database of the tokens. Blank: that of the MongoDB connection, else salesforce_export.",
         placeholder="integrations",
     ),
     "key_collection": _field(
-        "Key collection", "Blank: integrations.salesforce.key.", placeholder="integrations.salesforce.key"
+        "Key collection", "The MongoDB collection of the tokens. Blank: integrations.salesforce.key."
     ),
     "key_encryption_keys": _field(
         "Key encryption keys",
@@ -117,49 +117,53 @@ CONNECTION_FIELDS = {
         "Airflow's configuration, else one that is derived from the consumer secret.",
         format="password",
     ),
-    "api_version": _field("API version", "Version of the REST API. Blank: 62.0.", placeholder="65.0"),
-    "username": _field("User name", "For jwt_bearer and password.", placeholder="export@acme.com"),
-    "user_password": _field("User's password", "For password.", format="password"),
+    "api_version": _field("API version", "Version of the REST API and Bulk API 2.0. Blank: 62.0.", placeholder="65.0"),
+    "username": _field(
+        "User name", "Of the Salesforce user, for the grants jwt_bearer and password.", placeholder="export@acme.com"
+    ),
+    "user_password": _field("User's password", "Of that Salesforce user, for the grant password.", format="password"),
     "security_token": _field(
         "Security token",
-        "For password; blank where the org trusts the workers' IP addresses.",
+        "Of that user, for the grant password; blank where the org trusts the workers' IP addresses.",
         format="password",
     ),
     "private_key": _field(
         "Private key",
-        "For jwt_bearer: the RSA key in PEM, whose certificate the app has; as one line, or encoded as base64.",
+        "For the grant jwt_bearer: the RSA key in PEM, whose certificate the app has; as one line, or encoded as "
+        "base64.",
         format="password",
     ),
     "private_key_file_path": _field(
         "Private key file",
-        "For jwt_bearer, instead of the private key: a file on every worker.",
+        "For the grant jwt_bearer, instead of the private key: a file on every worker.",
         placeholder="/etc/airflow/salesforce.pem",
     ),
     "redirect_uri": _field(
         "Redirect URI",
-        "Where a login in the browser comes back to: a callback URL of the app.",
+        "Where a login in the browser comes back to: a callback URL of the app. Blank: the one that the page "
+        "Salesforce shows.",
         placeholder="https://airflow.acme.com/callback",
     ),
     "scopes": _field(
-        "Scopes", "What a login in the browser asks for. Blank: api refresh_token.", placeholder="api refresh_token"
+        "Scopes",
+        "What a login in the browser asks for. Blank: api refresh_token.",
+        placeholder="api id refresh_token",
     ),
     "auth_timeout": _field(
         "Login timeout",
         "Seconds to wait for the login host. Blank: 10.",
         "number",
-        placeholder="10",
         exclusiveMinimum=0,
     ),
     "timeout": _field(
         "Query timeout",
         "Seconds to wait for a reply to a query. Blank: 120.",
         "number",
-        placeholder="120",
         exclusiveMinimum=0,
     ),
     "proxies": _field(
         "Proxies",
-        "Proxies by scheme, as for requests.",
+        "Proxies by scheme, as for requests. Blank: those of the environment.",
         "object",
         placeholder='{"https": "http://proxy:3128"}',
     ),

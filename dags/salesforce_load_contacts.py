@@ -10,7 +10,8 @@ what was loaded of the same folder, in one transaction: a run may be repeated, a
 All contacts as of the last full export:
 
 ```sql
-SELECT * FROM contacts WHERE _partition = (SELECT max(_partition) FROM contacts WHERE _partition NOT LIKE '%--%')
+SELECT * FROM contacts WHERE _partition =
+    (SELECT max(_partition) FROM contacts WHERE _partition NOT LIKE '%--%')
 ```
 
 To load one export by hand, trigger this with its *manifest*. SQLite is one file, on the worker that runs this: with
@@ -20,6 +21,7 @@ many workers, put your own database in its place.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sqlite3
 from contextlib import closing
@@ -33,6 +35,8 @@ from airflow_provider_salesforce_export import export_asset
 DESTINATION = os.getenv("SALESFORCE_EXPORT_DESTINATION", "file:///tmp/salesforce_export")
 DATABASE = os.getenv("SALESFORCE_EXPORT_SQLITE", "/tmp/salesforce_export.sqlite")
 CONTACTS = export_asset("contacts", DESTINATION)
+
+log = logging.getLogger(__name__)
 
 TYPES = {"boolean": "INTEGER", "int": "INTEGER", "double": "REAL", "currency": "REAL", "percent": "REAL"}
 
@@ -65,6 +69,7 @@ def load_export(database: sqlite3.Connection, path: ObjectStoragePath) -> int:
         for page in read_rows(path.parent, manifest):
             database.executemany(insert, ([partition, *map(sql_value, row, columns)] for row in page))
             rows += len(page)
+    log.info("Loaded %s rows into the table %s, as _partition %s.", f"{rows:,}", name, partition)
     return rows
 
 
@@ -100,9 +105,10 @@ with DAG(
             None,
             type=["null", "string"],
             title="Manifest",
-            description="Load this export, by the URL of its manifest, and no other.",
+            description="The URL of the manifest of the export to load: needed by a run that you trigger. "
+            "Blank in runs that an export starts, which load that one.",
         ),
-        "database": Param(DATABASE, type="string", title="Database", description="The SQLite file."),
+        "database": Param(DATABASE, type="string", title="Database", description="The SQLite file; it is created."),
     },
     doc_md=__doc__,
     tags=["salesforce", "load"],

@@ -40,29 +40,47 @@ with DAG(
     },
     params={
         "destination": Param(
-            DESTINATION, type="string", title="Destination", description="Folder or bucket, as a URL."
+            DESTINATION,
+            type="string",
+            title="Destination",
+            description="Folder or bucket, as a URL, such as s3://aws_default@lake/salesforce.",
         ),
         "page_size": Param(
-            2000, type="integer", minimum=1, maximum=2000, title="Page size", description="Rows per page."
+            2000,
+            type="integer",
+            minimum=1,
+            maximum=2000,
+            title="Page size",
+            description="Most rows in a page, from 1 to 2000. Smaller pages take more API calls.",
         ),
         "mode": Param(
             "auto",
+            type="string",
             enum=["auto", "full", "incremental"],
             title="Mode",
-            description="All records, or the data interval's changes; auto: these in a backfill, all in other runs.",
+            description="full: all records. incremental: what changed in the run's data interval. "
+            "auto: incremental in a backfill, full in all other runs.",
         ),
         "output_format": Param(
-            "json", enum=["json", "jsonl", "csv", "parquet"], title="Format", description="How the files are written."
+            "json",
+            type="string",
+            enum=["json", "jsonl", "csv", "parquet"],
+            title="Format",
+            description="Of the files. json: the records in an envelope. jsonl: one record on each line.",
         ),
         "compression": Param(
             None,
             type=["null", "string"],
             enum=[None, "gzip", "zstd"],
+            values_display={"null": "none"},
             title="Compression",
-            description="How the files are compressed, if at all.",
+            description="Of the files: .gz or .zst is added to their names.",
         ),
         "include_deleted": Param(
-            False, type="boolean", title="Include deleted", description="Export the recycle bin too."
+            False,
+            type="boolean",
+            title="Include deleted",
+            description="Export what is in the recycle bin too; IsDeleted tells it apart.",
         ),
     },
     doc_md=__doc__,

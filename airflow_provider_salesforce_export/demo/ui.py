@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shlex
 import sys
 import sysconfig
@@ -64,7 +65,7 @@ def _greet(around: Surroundings, port: int) -> None:
         f"\n  Airflow      [bold]http://127.0.0.1:{port}[/]  no login needed: everybody on this machine is admin"
     )
     console.print(f"  Its page     http://127.0.0.1:{port}/plugin/salesforce  log in, test, disconnect")
-    console.print(f"  Salesforce   {around.org.url}")
+    console.print(f"  Salesforce   {around.org.url}  the org on this machine; its page tells consumer key and secret")
     console.print(f"  Pages        {around.pages}")
     console.print(f"  Log          {LOG}")
     if OWN_DAGS.is_dir():
@@ -93,7 +94,7 @@ def running_server(environment: dict[str, str], port: int, log: IO[str]) -> Iter
 
 def server_settings(port: int) -> dict[str, str]:
     """
-    Return how Airflow's server is configured, as environment variables.
+    Return how Airflow's server is configured, as environment variables; each call makes new secrets.
 
     :param port: The port of the API and the UI.
     """
@@ -102,12 +103,18 @@ def server_settings(port: int) -> dict[str, str]:
         "AIRFLOW__API__PORT": str(port),
         "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}",
         "AIRFLOW__API__WORKERS": "1",
+        # Airflow generates ones that are too short for its own algorithm, and warns with every token.
+        "AIRFLOW__API__SECRET_KEY": secrets.token_hex(64),
+        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(64),
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__PARALLELISM": "4",  # more, and SQLite is locked
         "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
         "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "30",
         "AIRFLOW__LOGGING__JSON_LOGS": "False",
+        # Those of another Airflow on this machine would show its logs, or none.
+        "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(free_port()),
+        "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(free_port()),
         "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
         # The scheduler is ready before the API server is; the first tasks would not wait for it on a busy machine.
         "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "10",
@@ -131,6 +138,8 @@ def _write_shell_settings(environment: dict[str, str]) -> None:
     ours = {name: value for name, value in environment.items() if os.environ.get(name) != value}
     lines = [f"export {name}={shlex.quote(value)}\n" for name, value in ours.items() if name != "PATH"]
     scripts = shlex.quote(sysconfig.get_path("scripts"))
+    SHELL_SETTINGS.touch(mode=0o600)
+    SHELL_SETTINGS.chmod(0o600)  # where it stood there
     SHELL_SETTINGS.write_text("".join([*lines, f'export PATH={scripts}:"$PATH"\n']), encoding="utf-8")
 
 

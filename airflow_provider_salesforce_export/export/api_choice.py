@@ -69,5 +69,5 @@ def _wanted(request: Request, total: int | None, *, is_too_long: bool) -> tuple[
     if total is None:
         return "bulk", "it takes too long to count the rows"
     if total < request.bulk_threshold:
-        return "rest", f"these are fewer than bulk_threshold={request.bulk_threshold}"
-    return "bulk", f"these are not fewer than bulk_threshold={request.bulk_threshold}"
+        return "rest", f"fewer rows than bulk_threshold={request.bulk_threshold}"
+    return "bulk", f"not fewer rows than bulk_threshold={request.bulk_threshold}"

@@ -147,4 +147,4 @@ def _sweep(folder: Folder, lying: Mapping[str, File], runs: Iterable[str]) -> No
         is_needless = _is_of(name, runs) or file.modified < abandoned
         if name.startswith(_SWEPT) and name not in named and is_needless:
             destination.delete(folder / name)
-            log.info("Swept %s, which the manifest does not name.", name)
+            log.info("Deleted %s, which the manifest does not name.", name)

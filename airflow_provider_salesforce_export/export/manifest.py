@@ -25,6 +25,7 @@ from airflow_provider_salesforce_export.export.commit import Manifest, commit, i
 from airflow_provider_salesforce_export.export.doubles import Doubles
 from airflow_provider_salesforce_export.export.formats.choices import ALWAYS_FLAT
 from airflow_provider_salesforce_export.export.repair import Repair, Repairer
+from airflow_provider_salesforce_export.export.words import counted, size
 from airflow_provider_salesforce_export.version import __version__
 
 if TYPE_CHECKING:
@@ -186,13 +187,13 @@ def _meter(client: SalesforceClient, manifest: Manifest) -> None:
 
 def _report(manifest: Manifest, folder: Folder) -> None:
     log.info(
-        "Published %s rows of %s in %d page(s), %.1f MB, with %d API calls and %d repairs in %.1f s: %s",
-        f"{manifest['rows']:,}",
+        "Published %s of %s in %s, %s, with %s and %s in %.1f s: %s",
+        counted(manifest["rows"], "row"),
         manifest["object_type"],
-        len(manifest["pages"]),
-        manifest["bytes"] / 1e6,
-        manifest["api_calls"],
-        len(manifest["repairs"]),
+        counted(len(manifest["pages"]), "page"),
+        size(manifest["bytes"]),
+        counted(manifest["api_calls"], "API call"),
+        counted(len(manifest["repairs"]), "repair"),
         manifest["seconds"],
         manifest_in(folder),
     )

@@ -23,6 +23,7 @@ from airflow_provider_salesforce_export.export.formats.json_pages import PageNum
 from airflow_provider_salesforce_export.export.formats.page_format import PageFormat
 from airflow_provider_salesforce_export.export.plan import Segment
 from airflow_provider_salesforce_export.export.progress import INTERVAL, Progress
+from airflow_provider_salesforce_export.export.words import counted, size
 from airflow_provider_salesforce_export.salesforce.errors import incomplete
 from airflow_provider_salesforce_export.salesforce.record_ids import sort_key, sort_keys
 
@@ -244,12 +245,12 @@ def write_pages(pages: Iterable[Page], plan: Plan, folder: Folder, suffix: str) 
             destination.write(folder / result["file"], content)
         result["seconds"] = round(time.monotonic() - started, 3)
         log.info(
-            "%s %d of %d: %d rows, %d bytes, %.2f s.",
+            "%s %d of %d: %s, %s, %.2f s.",
             plan.kind_of_page.capitalize(),
             page.number,
             plan.total_pages,
-            result["rows"],
-            result["bytes"],
+            counted(result["rows"], "row"),
+            size(result["bytes"]),
             result["seconds"],
         )
         parts.append(result)

@@ -22,6 +22,7 @@ from airflow_provider_salesforce_export.export.api_choice import choose_api
 from airflow_provider_salesforce_export.export.plan import Plan, Segment, new_run
 from airflow_provider_salesforce_export.export.ranges import IdRange, find_ranges, survey
 from airflow_provider_salesforce_export.export.schema import resolve_schema
+from airflow_provider_salesforce_export.export.words import counted
 from airflow_provider_salesforce_export.salesforce.soql import MAX_OFFSET
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_API_NAMES = {"rest": "REST", "bulk": "Bulk API 2.0"}
+_PAGINATION_NAMES = {"offset": "LIMIT and OFFSET", "range": "ranges of Ids"}
 _FILL = 0.95  # so full are the pages of a range planned: ranges come out a little larger and smaller than their share
 
 
@@ -68,13 +71,13 @@ def make_plan(
     if refused and api == "rest":
         raise refused
     request = replace(request, query=replace(query, fields=schema.paths))
-    rows = "too many rows to be counted" if refused else f"{total} rows"
-    log.info("%s: %s, to be read by the API %s: %s.", request.object_type, rows, api, api_reason)
+    rows = "too many rows to be counted" if refused else counted(total, "row")
+    log.info("%s: %s, to be read by %s: %s.", request.object_type, rows, _API_NAMES[api], api_reason)
     pagination = "bulk" if api == "bulk" else _choose_pagination(request, total)
     segments = [] if api == "bulk" else _pages(client, request, whole, pagination, readers)
     total_pages = sum(segment.pages for segment in segments)
     if api == "rest":
-        log.info("%d page(s), by %s.", total_pages, pagination)
+        log.info("%s, by %s.", counted(total_pages, "page"), _PAGINATION_NAMES[pagination])
     return Plan(
         request=request,
         schema=schema,

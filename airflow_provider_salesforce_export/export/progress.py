@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider_salesforce_export.export.words import counted
+
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
@@ -49,13 +51,12 @@ class Progress:
         if usage.limit and usage.used is not None:
             left = f", {max(0, usage.limit - usage.used) / usage.limit:.0%} of the API quota left"
         log.info(
-            "%d of %d %s(s), %s rows, %.1f MB/s, %d API calls%s.",
+            "%d of %s, %s, %.1f MB/s, %s%s.",
             len({page["page"] for page in done}),
-            self._planned,
-            self._kind,
-            f"{sum(page['rows'] for page in done):,}",
+            counted(self._planned, self._kind),
+            counted(sum(page["rows"] for page in done), "row"),
             megabytes / max(self._told - self._began, 0.001),
-            usage.calls,
+            counted(usage.calls, "API call"),
             left,
         )
 

@@ -66,7 +66,7 @@ def describe_connection(hook: SalesforceExportHook) -> tuple[bool, str]:
             return True, (
                 f"Connected to {found.instance_url} (org {found.org_id}) as {found.user} by grant "
                 f"{hook.settings.grant_type}, API version {hook.client.api_version}, "
-                f"{found.calls_left} of {found.calls_allowed} API calls left today."
+                f"{found.calls_left:,} of {found.calls_allowed:,} API calls left today."
             )
     except SalesforceExportError as error:
         return False, str(error)

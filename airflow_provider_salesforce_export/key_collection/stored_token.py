@@ -197,8 +197,8 @@ class StoredToken:
 
     def _login_required(self, what: str) -> LoginRequiredError:
         return LoginRequiredError(
-            f"{self._describe()} {what}: log in to Salesforce ({self._endpoint.login_url}) with this account, or "
-            "choose a grant_type that needs no login."
+            f"{self._describe()} {what}: log in to Salesforce ({self._endpoint.login_url}), on the page Salesforce "
+            "in Airflow's navigation or by airflow salesforce-export login, or choose a grant_type that needs no login."
         )
 
     def _describe(self) -> str:

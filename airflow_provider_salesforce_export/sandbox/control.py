@@ -2,7 +2,7 @@
 The org's knobs over HTTP, for a demo in another process.
 
 ``GET /sandbox/state``, ``POST /sandbox/expire-tokens``, ``POST /sandbox/tokens``, ``POST /sandbox/revoke-grants``,
-``POST /sandbox/faults`` and ``DELETE /sandbox/faults``.
+``POST /sandbox/faults`` and ``DELETE /sandbox/faults``; ``GET /`` says to a browser how to connect.
 """
 
 from __future__ import annotations
@@ -46,8 +46,7 @@ class Control:
 
         :param request: The browser's request.
         """
-        settings = self.org.settings
-        return HTMLResponse(root_page(settings.contacts, settings.deals, settings.notes))
+        return HTMLResponse(root_page(str(request.base_url).rstrip("/"), self.org.settings))
 
     async def state(self, request: Request) -> Response:
         """

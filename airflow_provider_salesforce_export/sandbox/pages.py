@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from html import escape
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from airflow_provider_salesforce_export.sandbox.settings import SandboxSettings
 
 _SCOPES = {
     "api": "Manage user data via APIs",
@@ -22,6 +26,8 @@ main { width: min(27rem, calc(100vw - 2rem)); box-sizing: border-box; padding: 2
 h1 { font-size: 1.25rem; margin: 0 0 1rem; }
 p.note { font-size: .875rem; color: light-dark(#5a6675, #9aa5b5); }
 code { font-size: .875em; overflow-wrap: anywhere; }
+dl { display: grid; grid-template-columns: auto 1fr; gap: .25rem 1rem; margin: 0; }
+dd { margin: 0; }
 form { display: flex; gap: .75rem; margin-top: 1.5rem; }
 button { flex: 1; font: inherit; padding: .6rem 1rem; border-radius: 8px; cursor: pointer;
   border: 1px solid light-dark(#b8c2cf, #465162); background: transparent; color: inherit; }
@@ -81,18 +87,20 @@ def error_page(error: str, description: str) -> str:
     return page("OAuth error", content)
 
 
-def root_page(contacts: int, deals: int, notes: int) -> str:
+def root_page(url: str, settings: SandboxSettings) -> str:
     """
-    Return the page that says what this is.
+    Return the page that says what this is, and what to write into an Airflow connection to it.
 
-    :param contacts: Number of contacts at the start.
-    :param deals: Number of opportunities.
-    :param notes: Number of notes.
+    :param url: The org's address.
+    :param settings: Its size and credentials, as it was started.
     """
+    fields = {"Login domain": url, "Consumer key": settings.client_id, "Consumer secret": settings.client_secret}
+    form = "".join(f"<dt>{label}</dt><dd><code>{escape(value)}</code></dd>" for label, value in fields.items())
     content = (
         "<h1>Salesforce sandbox org</h1>"
         "<p>A Salesforce org on localhost, to develop and test airflow-provider-salesforce-export against:"
-        f" {contacts:,} contacts, {deals:,} deals and {notes:,} notes, all made up.</p>"
+        f" {settings.contacts:,} contacts, {settings.deals:,} deals and {settings.notes:,} notes, all made up.</p>"
+        f"<p>An Airflow connection to it, of type Salesforce Export:</p><dl>{form}</dl>"
         "<p>OAuth under <code>/services/oauth2/</code>, REST under <code>/services/data/</code>, and its state at"
         ' <a href="/sandbox/state">/sandbox/state</a>.</p>'
     )

@@ -158,7 +158,7 @@ def test_the_hook_is_a_client_and_says_how_it_is(start_org, connections):
     assert server.url in message
     assert "integration@sandbox.example" in message
     assert "API version 62.0" in message
-    assert "of 100000 API calls left today" in message
+    assert "of 100,000 API calls left today" in message
 
 
 PASSWORD_GRANT = {
@@ -294,7 +294,7 @@ BAD_INPUTS = {
     "no connection of the URL": ({}, {}, {"destination": "s3://missing@lake/x"}, r"no Airflow connection 'missing'"),
     "unknown store": ({}, {}, {"destination": "foo://lake/x"}, r"destination 'foo://lake/x' cannot be opened"),
     "not MongoDB": ({}, {"mongo_conn_id": "mongo_wrong"}, {}, r"'mongo_wrong' names no MongoDB: .*must be 'mongo'"),
-    "no key": ({}, {"account_id": "stranger"}, {}, r"key of account stranger .*is not there: log in to Salesforce"),
+    "no key": ({}, {"account_id": "stranger"}, {}, r"account stranger .*not there: log in .+, on the page Salesforce"),
     "wrong secret": ({"password": "wrong-secret"}, PASSWORD_GRANT, {}, r"consumer secret is wrong. Correct the pass"),
     "wrong domain": (
         {"host": "https://no-such-org.invalid"},

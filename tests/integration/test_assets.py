@@ -108,7 +108,7 @@ def loaded(tmp_path, columns='"Id"'):
     [("json", None), ("json", "gzip"), ("jsonl", "zstd"), ("csv", None), ("csv", "gzip"), ("parquet", "zstd")],
 )
 def test_the_example_loads_every_format_once_however_often_it_runs(
-    output_format, compression, start_org, connections, make_dag, load, tmp_path
+    output_format, compression, start_org, connections, make_dag, load, tmp_path, caplog
 ):
     server = start_org(contacts=500)
     connections(server)
@@ -128,6 +128,7 @@ def test_the_example_loads_every_format_once_however_often_it_runs(
 
     for _ in range(2):
         assert load(manifest) == ("success", {manifest.as_uri(): len(ids_in(server, deleted=True))})
+    assert f"Loaded {len(ids_in(server, deleted=True))} rows into the table contacts, as _partition" in caplog.text
 
     with server.org.store.reading() as connection:
         held = connection.execute('SELECT Id, Name, IsDeleted FROM "Contact"').fetchall()

@@ -216,8 +216,8 @@ def test_passing_failures_do_not_end_the_waiting(org, make_dag, tmp_path, looks)
 @pytest.mark.parametrize(
     ("words", "api", "reason"),
     [
-        ({"bulk_threshold": 900}, "bulk", "these are not fewer than bulk_threshold=900"),
-        ({"bulk_threshold": "{{ 901 }}"}, "rest", "these are fewer than bulk_threshold=901"),
+        ({"bulk_threshold": 900}, "bulk", "not fewer rows than bulk_threshold=900"),
+        ({"bulk_threshold": "{{ 901 }}"}, "rest", "fewer rows than bulk_threshold=901"),
         ({"bulk_threshold": 1, "pagination": "range"}, "rest", "pagination='range' was asked for"),
         ({"api": "rest", "bulk_threshold": 1}, "rest", "api='rest' was asked for"),
         (
@@ -237,7 +237,8 @@ def test_the_api_is_chosen_and_the_manifest_says_why(org, make_dag, tmp_path, wo
     assert dag_run.state == "success"
     manifest = published(tmp_path).manifest
     assert (manifest["api"], manifest["api_reason"]) == (api, reason)
-    assert f"900 rows, to be read by the API {api}: {reason}" in caplog.text
+    name = {"rest": "REST", "bulk": "Bulk API 2.0"}[api]
+    assert f"900 rows, to be read by {name}: {reason}" in caplog.text
     assert published(tmp_path).holds_exactly(ids_in(org))
 
 

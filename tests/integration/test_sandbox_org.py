@@ -362,4 +362,6 @@ def test_knobs_over_http(serve, get):
     state = requests.get(f"{server.url}/sandbox/state", timeout=30).json()
     assert state["api_calls"] == 2
     assert server.settings.client_secret not in str(state)
-    assert "sandbox org" in requests.get(f"{server.url}/", timeout=30).text
+    page = requests.get(f"{server.url}/", timeout=30).text
+    for value in (server.url, server.settings.client_id, server.settings.client_secret):
+        assert f"<code>{value}</code>" in page

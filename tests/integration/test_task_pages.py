@@ -120,13 +120,13 @@ def test_the_log_tells_how_far_it_is_and_sums_up(start_org, connections, make_da
 
     run(dag)
 
-    told = [line for line in caplog.messages if re.match(r"\d of \d page\(s\), ", line)]
+    told = [line for line in caplog.messages if re.match(r"\d of \d pages, ", line)]
     assert len(told) > 2
     assert re.fullmatch(
-        r"(\d) of \1 page\(s\), 3,000 rows, \d+\.\d MB/s, \d+ API calls, \d+% of the API quota left\.", told[-1]
+        r"(\d) of \1 pages, 3,000 rows, \d+\.\d MB/s, \d+ API calls, \d+% of the API quota left\.", told[-1]
     )
     *_, last = (line for line in caplog.messages if not line.startswith("[DAG TEST]"))
     assert re.match(
-        r"Published 3,000 rows of contacts in \d page\(s\), 0\.8 MB, with \d+ API calls and 0 repairs in \d+\.\d s: ",
+        r"Published 3,000 rows of contacts in \d pages, \d+\.\d kB, with \d+ API calls and 0 repairs in \d+\.\d s: ",
         last,
     )

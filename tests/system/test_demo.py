@@ -99,7 +99,8 @@ def first_runs(api):
 
 
 def test_the_ui_runs_a_dag_with_the_real_scheduler_on_another_port_where_8080_is_taken(checkout):
-    with taken_port(8080), started("demo.ui", checkout) as ui:
+    # 8793 is where Airflow serves a task's log from, unless told otherwise.
+    with taken_port(8080), taken_port(8793), started("demo.ui", checkout) as ui:
         shown = read_until(ui, "Ctrl-C stops everything")
         address = re.search(r"http://127\.0\.0\.1:(\d+)  no login needed", shown)
         assert address[1] != "8080"
@@ -124,6 +125,7 @@ def test_the_ui_runs_a_dag_with_the_real_scheduler_on_another_port_where_8080_is
         assert (manifest["rows"], manifest["page_size"], len(manifest["pages"])) == (678, 100, 7)
         assert api.get("connections/salesforce_export_default")["login"] == "sandbox-client-id"
 
+        assert (checkout / ".demo" / "ui.env").stat().st_mode & 0o077 == 0
         shell_line = re.search(r"Commands +(\S+ \S+) +in another terminal; then: (.+)", shown)
         typed = f"{shell_line[1]} && {shell_line[2]} --output plain"
         keys = subprocess.run(["sh", "-c", typed], cwd=checkout, capture_output=True, text=True, timeout=300)
@@ -135,4 +137,7 @@ def test_the_ui_runs_a_dag_with_the_real_scheduler_on_another_port_where_8080_is
 
     assert ui.returncode == 0
     assert window["cursor_field"] == "SystemModstamp"
+    logged = (checkout / ".demo" / "ui.log").read_text()
+    assert "The HMAC key is" not in logged
+    assert "address already in use" not in logged
     wait_until(lambda: processes_in(checkout) == [])

@@ -48,6 +48,10 @@ def test_the_trigger_form_has_typed_and_explained_fields(bag, name):
     for param in params:
         assert params.get_param(param).description
         assert {"type", "enum"} & params.get_param(param).schema.keys()
+    assert params.get_param("compression").schema["values_display"] == {"null": "none"}  # else the form shows: null
+    for name, wrong in (("mode", None), ("output_format", None), ("page_size", 0)):
+        with pytest.raises(ParamValidationError):
+            params[name] = wrong
     with pytest.raises(ParamValidationError, match="2001"):
         params["page_size"] = 2001
 

@@ -216,7 +216,7 @@ def test_what_has_more_decimals_than_its_field_is_rounded_in_parquet_and_said(tm
 
     amounts = parquet.read_table(io.BytesIO(content))["Amount"].to_pylist()
     assert amounts == [Decimal("2.35"), Decimal("1.00"), None]
-    assert "Amount: rounded 1 value(s) to the 2 decimals of the field." in caplog.text
+    assert "Amount: rounded 1 value to the 2 decimals of the field." in caplog.text
 
 
 def test_a_value_that_is_not_of_the_type_of_its_field_is_refused_by_parquet_and_named():

@@ -18,6 +18,7 @@ from pyarrow import parquet
 
 from airflow_provider_salesforce_export.exceptions import ExportError
 from airflow_provider_salesforce_export.export.formats.columns import nested, values_by_column
+from airflow_provider_salesforce_export.export.words import counted
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.formats.json_pages import PageNumbers
@@ -137,7 +138,9 @@ def _decimals(column: Column, values: list[Any]) -> pyarrow.Array:
     rounded = [value and value.quantize(unit, ROUND_HALF_UP) for value in exact]
     changed = sum(before != after for before, after in zip(exact, rounded, strict=True))
     if changed:
-        log.warning("%s: rounded %d value(s) to the %d decimals of the field.", column.path, changed, column.scale)
+        log.warning(
+            "%s: rounded %s to the %d decimals of the field.", column.path, counted(changed, "value"), column.scale
+        )
     return pyarrow.array(rounded, type_)
 
 
