@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.exceptions import InconsistentPagesError
@@ -37,7 +36,7 @@ _CHARACTERS_PER_FILE = 20_000_000
 
 
 def export_chunk(
-    client: SalesforceClient, plan: Plan, segment: Segment, folder: Folder, suffix: str
+    client: SalesforceClient, plan: Plan, segment: Segment, folder: Folder, suffix: str, written: list[PageResult]
 ) -> list[PageResult]:
     """
     Read a chunk, and write its files; where the download breaks off, it begins anew, and so do the files.
@@ -47,6 +46,7 @@ def export_chunk(
     :param segment: The chunk.
     :param folder: Where the files go.
     :param suffix: What tells their names from those of other tries.
+    :param written: Is given the result of each file once that is written; cleared where the chunk begins anew.
     :returns: One small dict for each file.
     :raises SalesforceExportError: It cannot be read or written.
     """
@@ -56,7 +56,10 @@ def export_chunk(
 
     def write(batches: Iterator[Columns]) -> list[PageResult]:
         files = _files(batches, reader, PageFormat(plan), segment.first_page, plan.rows_per_file)
-        return list(chain.from_iterable(write_pages(files, plan, folder, suffix)))
+        written.clear()
+        for file in write_pages(files, plan, folder, suffix):
+            written.extend(file)
+        return list(written)
 
     chunk = ResultPage(plan.job.id, segment.first_page - 1, segment.chunk)
     return client.bulk.read(chunk, reader.fields, write)
@@ -113,7 +116,7 @@ def complete_chunks(
     if lost:
         found = with_chunks(client, plan, client.bulk.job(plan.job.id))
         for chunk in (chunk for chunk in found.segments if chunk.first_page in lost):
-            read = export_chunk(client, plan, chunk, folder, f"-repair{attempt}")
+            read = export_chunk(client, plan, chunk, folder, f"-repair{attempt}", [])
             rows = sum(page["rows"] for page in read)
             repairs.append({"kind": "lost", "page": chunk.first_page, "after": None, "until": None, "rows": rows})
             log.warning("Read chunk %d again: %d rows.", chunk.first_page, rows)

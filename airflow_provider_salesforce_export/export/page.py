@@ -95,7 +95,7 @@ def export_segments(
     segments = [rest for segment in plan.segments if (rest := _unread(segment, done, plan.request.page_size))]
     progress = Progress(client, done, sum(segment.pages for segment in plan.segments), plan.kind_of_page)
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        reading = {pool.submit(_export_segment, client, plan, segment, folder, suffix, done) for segment in segments}
+        reading = {pool.submit(_export_segment, client, plan, rest, folder, suffix, progress) for rest in segments}
         try:
             while reading:
                 finished, reading = wait(reading, timeout=INTERVAL, return_when=FIRST_COMPLETED)
@@ -127,16 +127,18 @@ def _unread(segment: Segment, done: Iterable[PageResult], page_size: int) -> Seg
 
 
 def _export_segment(
-    client: SalesforceClient, plan: Plan, segment: Segment, folder: Folder, suffix: str, done: list[PageResult]
+    client: SalesforceClient, plan: Plan, segment: Segment, folder: Folder, suffix: str, progress: Progress
 ) -> None:
+    written = progress.new_list()
     if segment.chunk:
         from airflow_provider_salesforce_export.export.bulk_chunk import export_chunk
 
-        done += _metered(client, plan, export_chunk(client, plan, segment, folder, suffix))
+        progress.done += _metered(client, plan, export_chunk(client, plan, segment, folder, suffix, written))
         return
     read_pages = _offset_page if plan.pagination == "offset" else range_pages
     for parts in write_pages(read_pages(client, plan, segment), plan, folder, suffix):
-        done += _metered(client, plan, parts)
+        written += parts
+        progress.done += _metered(client, plan, parts)
 
 
 def _metered(client: SalesforceClient, plan: Plan, parts: list[PageResult]) -> list[PageResult]:

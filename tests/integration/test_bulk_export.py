@@ -1,6 +1,8 @@
 """Exports by Bulk API 2.0, without Airflow: against the same exports by REST, and with what goes wrong."""
 
 import json
+import logging
+import re
 import time
 import tracemalloc
 from collections import Counter
@@ -11,7 +13,8 @@ from functools import partial
 import pytest
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError, InconsistentPagesError, SalesforceError
-from airflow_provider_salesforce_export.export import api_choice, bulk_chunk, destination
+from airflow_provider_salesforce_export.export import api_choice, bulk_chunk, destination, progress
+from airflow_provider_salesforce_export.export import page as page_module
 from airflow_provider_salesforce_export.export import plan as plans
 from airflow_provider_salesforce_export.export.bulk_job import start_job, with_chunks
 from airflow_provider_salesforce_export.export.formats.page_format import PageFormat
@@ -19,6 +22,7 @@ from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.page import export_segments
 from airflow_provider_salesforce_export.export.planning import make_plan
 from airflow_provider_salesforce_export.object_types import CONTACTS, DEALS, NOTES, ObjectType
+from airflow_provider_salesforce_export.salesforce.bulk import BulkQueries
 from airflow_provider_salesforce_export.sandbox.objects import OBJECTS
 from tests.integration.conftest import Export, ids_in, request_for, run_export
 
@@ -209,6 +213,35 @@ def test_a_chunk_becomes_files_of_a_bounded_number_of_rows_sorted_by_id(org, cli
         "offsetValue": None,
     }
     assert found.holds_exactly(ids_in(org))
+
+
+def test_the_log_tells_of_a_chunk_while_it_is_read_and_takes_back_what_is_read_anew(
+    org, client, tmp_path, monkeypatch, caplog
+):
+    org.settings.bulk_chunk_size = 5_000
+    for number in range(3_000):
+        org.org.insert("Contact", LastName=f"Number {number}")
+    monkeypatch.setattr(plans, "ROWS_PER_CHUNK_FILE", 500)
+    for module in (page_module, progress):
+        monkeypatch.setattr(module, "INTERVAL", 0.05)
+    caplog.set_level(logging.INFO)
+
+    def until_told(_seconds):
+        deadline = time.monotonic() + 60
+        while not any(re.match(r"0 of 1 chunk\(s\), [1-9]", line) for line in caplog.messages):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    monkeypatch.setattr(BulkQueries._read.retry, "sleep", until_told)
+    plan = plan_of(client, tmp_path / "bulk")
+    org.org.fail_next(path_pattern="/results", truncate=50_000)
+
+    export_segments(client, plan, tmp_path / "bulk", threads=2, attempt=1)
+
+    told = [re.match(r"(\d) of 1 chunk\(s\), ([\d,]+) rows, (\S+) MB/s", line) for line in caplog.messages]
+    *_, last = (line for line in told if line)
+    assert last.groups()[:2] == ("1", "3,900")
+    assert any(line[1] == "0" and line[2] != "0" and line[3] != "0.0" for line in told if line)
 
 
 def test_the_chunk_of_a_lost_file_is_read_again(org, client, tmp_path):
