@@ -28,6 +28,7 @@ from airflow_provider_salesforce_export.exceptions import (
 from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.bulk_rows import bulk_fields
 from airflow_provider_salesforce_export.export.plan import Job, Segment
+from airflow_provider_salesforce_export.export.words import counted
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.destination import Folder
@@ -86,7 +87,9 @@ def with_chunks(client: SalesforceClient, plan: Plan, found: BulkJob) -> Plan:
     # Without records, Salesforce may answer that there is no result, as before a job is complete.
     results = client.bulk.result_pages(plan.job.id) if found.records else []
     chunks = [Segment(first_page=result.number + 1, pages=1, rows_before=0, chunk=result.path) for result in results]
-    log.info("The Bulk job %s found %d records, in %d chunk(s).", found.id, found.records, len(chunks))
+    log.info(
+        "The Bulk job %s found %s, in %s.", found.id, counted(found.records, "record"), counted(len(chunks), "chunk")
+    )
     job = replace(plan.job, records=found.records)
     total = plan.total or found.records  # without rows, there would be no job
     return replace(plan, job=job, total=total, total_pages=len(chunks), segments=tuple(chunks))

@@ -186,6 +186,12 @@ def _meter(client: SalesforceClient, manifest: Manifest) -> None:
 
 
 def _report(manifest: Manifest, folder: Folder) -> None:
+    if manifest["drift"] or manifest["count_after"] not in (None, manifest["count"]):
+        log.info(
+            "Records came or went meanwhile: counted %s before, %s after; the pages cover the object exactly once.",
+            manifest["count"],
+            manifest["count_after"],
+        )
     log.info(
         "Published %s of %s in %s, %s, with %s and %s in %.1f s: %s",
         counted(manifest["rows"], "row"),
@@ -197,9 +203,3 @@ def _report(manifest: Manifest, folder: Folder) -> None:
         manifest["seconds"],
         manifest_in(folder),
     )
-    if manifest["drift"] or manifest["count_after"] not in (None, manifest["count"]):
-        log.info(
-            "Records came or went meanwhile: counted %s before, %s after; the pages cover the object exactly once.",
-            manifest["count"],
-            manifest["count_after"],
-        )

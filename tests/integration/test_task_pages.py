@@ -130,3 +130,23 @@ def test_the_log_tells_how_far_it_is_and_sums_up(start_org, connections, make_da
         r"Published 3,000 rows of contacts in \d pages, \d+\.\d kB, with \d+ API calls and 0 repairs in \d+\.\d s: ",
         last,
     )
+
+
+def test_the_last_line_sums_up_also_where_records_came_meanwhile(start_org, connections, make_dag, tmp_path, caplog):
+    server = start_org(contacts=30)
+    connections(server)
+
+    def insert_before_the_page(_method, _path, query):
+        if "SELECT" in query and "COUNT" not in query:
+            server.org.before_request.remove(insert_before_the_page)
+            server.org.insert("Contact", LastName="New")
+
+    server.org.before_request.append(insert_before_the_page)
+    with make_dag() as dag:
+        SalesforceExportOperator(task_id="export", object_type="contacts", destination=tmp_path.as_uri())
+
+    run(dag)
+
+    *_, drift, last = (line for line in caplog.messages if not line.startswith("[DAG TEST]"))
+    assert drift.startswith("Records came or went meanwhile: counted 30 before, 31 after; ")
+    assert last.startswith("Published 31 rows of contacts in 1 page, ")
