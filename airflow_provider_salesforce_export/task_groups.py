@@ -141,6 +141,7 @@ class SalesforceExportTaskGroup(TaskGroup):
             task_id="pages",
             task_group=self,
             map_index_template="{{ task.work.label }}",
+            doc_md=self.count.doc_md,
             plan=plan,
             concurrency=concurrency,
             api_quota_limit=api_quota_limit,
@@ -152,6 +153,7 @@ class SalesforceExportTaskGroup(TaskGroup):
             # Without rows there is no page task: it counts as skipped, and the manifest must be written all the same.
             # Where the whole group is skipped, by a branch before it, no task of it succeeds.
             trigger_rule="none_failed_min_one_success",
+            doc_md=self.count.doc_md,
             object_type=object_type,
             destination=destination,
             plan=plan,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 DEFAULT_CONN_ID = SalesforceExportHook.default_conn_name
 DEFAULT_CONCURRENCY = 4
 DEFAULT_API_QUOTA_LIMIT = 0.8
+QUERY_OF_PLAN = "{{ task.plan.soql }}"
+"""The query of the export, for a task to which the count task hands its plan."""
 
 
 class SalesforceOperator(BaseOperator):

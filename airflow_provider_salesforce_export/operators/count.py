@@ -60,6 +60,7 @@ class SalesforceExportCountOperator(PlanningOperator):
             plan, folder = self.plan_export(context, hook.client, event, readers=readers)
             uri, org = export_uri(self.destination, self.object_type.name), hook.client.instance_url
             shared = plan.to_dict() | {
+                "soql": self.soql,
                 "folder": str(folder),
                 "export_uri": uri,
                 "datasets": datasets(self.object_type.sobject, instance_url=org, export_uri=uri, folder=folder),

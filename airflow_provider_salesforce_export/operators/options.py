@@ -97,7 +97,6 @@ class ExportOptions(SalesforceOperator):
     ) -> None:
         super().__init__(**kwargs)
         self.object_type = resolve_object_type(object_type)
-        self.doc_md = self.doc_md or _describe(self.object_type)
         self.destination = destination
         self.destination_conn_id = destination_conn_id
         self.page_size = page_size
@@ -125,6 +124,8 @@ class ExportOptions(SalesforceOperator):
         for name in PARSERS:
             if not arguments.is_template(getattr(self, name)):
                 self.argument(name)
+        deleted = not arguments.is_template(include_deleted) and self.argument("include_deleted")
+        self.doc_md = self.doc_md or _describe(self.object_type, include_deleted=deleted)
         if not arguments.is_template(output_format) and not arguments.is_template(compression):
             self.require_installed()
         if self.mode == "full" and not arguments.is_template(since) and not arguments.is_template(until):
@@ -156,8 +157,9 @@ class ExportOptions(SalesforceOperator):
             raise ConfigurationError(f"pagination={self.pagination!r} is for REST: api='bulk' has no such pages.")
 
 
-def _describe(object_type: ObjectType) -> str:
-    fields = ("<all fields>" if field == ALL_FIELDS else field for field in object_type.all_fields())
+def _describe(object_type: ObjectType, *, include_deleted: bool) -> str:
+    names = object_type.all_fields(include_deleted=include_deleted)
+    fields = ("<all fields>" if field == ALL_FIELDS else field for field in names)
     query = Query(object_type.sobject, tuple(fields)).where(object_type.where).select()
     return (
         f"Exports `{object_type.sobject}` of Salesforce as *{object_type.name}*:\n\n```sql\n{query}\n```\n\n"

@@ -10,10 +10,12 @@ from airflow_provider_salesforce_export.operators import arguments
 from airflow_provider_salesforce_export.operators.base import (
     DEFAULT_API_QUOTA_LIMIT,
     DEFAULT_CONCURRENCY,
+    QUERY_OF_PLAN,
     SalesforceOperator,
 )
 from airflow_provider_salesforce_export.operators.errors import clear_errors
 from airflow_provider_salesforce_export.operators.folders import open_folder
+from airflow_provider_salesforce_export.operators.links import BulkJobLink, ExportFolderLink
 from airflow_provider_salesforce_export.operators.waiting import waiting_for_quota
 
 if TYPE_CHECKING:
@@ -31,8 +33,11 @@ class SalesforceExportPagesOperator(SalesforceOperator):
     :param kwargs: See :class:`SalesforceOperator`.
     """
 
-    template_fields: Sequence[str] = ("plan", "work", "api_quota_limit", "salesforce_conn_id")
-    template_fields_renderers: ClassVar[dict[str, str]] = {"plan": "json", "work": "json"}
+    # The query comes after the plan, in which it is looked up.
+    template_fields: Sequence[str] = ("plan", "soql", "work", "api_quota_limit", "salesforce_conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"plan": "json", "soql": "sql", "work": "json"}
+    operator_extra_links = (ExportFolderLink(), BulkJobLink(), *SalesforceOperator.operator_extra_links)
+    soql = QUERY_OF_PLAN
     ui_color = "#c5e4f9"
 
     def __init__(
@@ -74,10 +79,15 @@ class SalesforceExportPagesOperator(SalesforceOperator):
             api_quota_limit=arguments.share("api_quota_limit", self.api_quota_limit),
         )
         with clear_errors(), hook, waiting_for_quota(self, hook, event):
+            plan = Plan.from_dict(self.plan, self.work["segments"])
+            folder = open_folder(self.plan["folder"], self.plan["destination_conn_id"])
+            ExportFolderLink.push(context, folder)
+            if plan.job:
+                BulkJobLink.push(context, hook.client, plan.job.id)
             pages = export_segments(
                 hook.client,
-                Plan.from_dict(self.plan, self.work["segments"]),
-                open_folder(self.plan["folder"], self.plan["destination_conn_id"]),
+                plan,
+                folder,
                 threads=self.concurrency,
                 attempt=context["ti"].try_number,
                 done=event["pages"],

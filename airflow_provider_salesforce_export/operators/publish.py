@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
 from airflow_provider_salesforce_export.object_types import ObjectType, resolve_object_type
 from airflow_provider_salesforce_export.operators.announcing import AnnouncingOperator
+from airflow_provider_salesforce_export.operators.base import QUERY_OF_PLAN
 from airflow_provider_salesforce_export.operators.errors import clear_errors
 from airflow_provider_salesforce_export.operators.folders import open_folder
 from airflow_provider_salesforce_export.operators.links import ExportFolderLink
@@ -33,8 +34,10 @@ class SalesforceExportPublishOperator(AnnouncingOperator):
     :param kwargs: See :class:`SalesforceOperator`.
     """
 
-    template_fields: Sequence[str] = ("plan", "results", "salesforce_conn_id")
-    template_fields_renderers: ClassVar[dict[str, str]] = {"plan": "json", "results": "json"}
+    # The query comes after the plan, in which it is looked up.
+    template_fields: Sequence[str] = ("plan", "soql", "results", "salesforce_conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"plan": "json", "soql": "sql", "results": "json"}
+    soql = QUERY_OF_PLAN
     operator_extra_links = (ExportFolderLink(), *AnnouncingOperator.operator_extra_links)
     ui_color = "#a9d8f5"
 

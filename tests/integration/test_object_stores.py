@@ -15,6 +15,7 @@ from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.page import export_segments
 from airflow_provider_salesforce_export.export.planning import make_plan
 from airflow_provider_salesforce_export.lineage import datasets
+from airflow_provider_salesforce_export.operators.links import ExportFolderLink
 from tests.integration.conftest import ids_in, request_for, run
 from tests.integration.object_stores import AZURE_ACCOUNT, running_azure, running_gcs, running_s3
 
@@ -118,13 +119,19 @@ def test_pages_and_manifest_lie_in_the_bucket_and_a_second_run_sweeps_them(
 
     first, _ = run(dag)
     before, exported = in_order(next((lake / "crm" / "contacts").iterdir()))
-    again, _ = run(dag, logical_date=first.logical_date)
+    again, tasks = run(dag, logical_date=first.logical_date)
 
     assert (first.state, again.state) == ("success", "success")
     assert exported == sorted(ids_in(server))
     (folder,) = (lake / "crm" / "contacts").iterdir()
     after, exported = in_order(folder)
     assert exported == sorted(ids_in(server))
+    if scheme == "gs":
+        address = f"https://console.cloud.google.com/storage/browser/{folder.path.strip('/')}"
+        assert {
+            task.xcom_pull(task_ids=task.task_id, map_indexes=task.map_index, key=ExportFolderLink().xcom_key)
+            for task in tasks.values()
+        } == {address}
     names = {page["file"] for page in after["pages"]}
     assert not names & {page["file"] for page in before["pages"]}
     assert set(destination.files(folder)) == {"manifest.json", *names}
