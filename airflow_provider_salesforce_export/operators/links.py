@@ -8,7 +8,7 @@ reads nothing but that XCom when it shows the page. At the end of the task it as
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
 
@@ -81,14 +81,15 @@ class ConnectionLink(BaseOperatorLink):
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """
-        Return the path of the page.
+        Return the path of the page, with the connection, which it may not list by itself.
 
         :param operator: The operator.
         :param ti_key: The task.
         """
         from airflow_provider_salesforce_export.plugin.addresses import PAGE, root_path
 
-        return f"{root_path()}{PAGE}"
+        conn_id = operator.salesforce_conn_id  # type: ignore[attr-defined]
+        return f"{root_path()}{PAGE}?{urlencode({'conn_id': conn_id})}"
 
 
 def console_address(folder: Folder) -> str | None:

@@ -17,6 +17,8 @@ from airflow_provider_salesforce_export.plugin.addresses import PAGE, PREFIX, ro
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+_STATIC = f"{root_path()}{PREFIX}/static"
+
 
 class LazyApp:
     """The app, imported when it is first called."""
@@ -46,7 +48,9 @@ class SalesforceExportPlugin(AirflowPlugin):
     react_apps: list[Any] = [  # noqa: RUF012
         {
             "name": "Salesforce",
-            "bundle_url": f"{root_path()}{PREFIX}/static/page.js",
+            "bundle_url": f"{_STATIC}/page.js",
+            "icon": f"{_STATIC}/icon.svg",
+            "icon_dark_mode": f"{_STATIC}/icon-dark.svg",
             "destination": "nav",
             "url_route": PAGE.rpartition("/")[2],
         }

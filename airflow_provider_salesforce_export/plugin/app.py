@@ -24,7 +24,8 @@ from airflow_provider_salesforce_export.plugin.threads import in_thread
 from airflow_provider_salesforce_export.version import __version__
 
 _MAX_NUMBER = 2**31 - 1
-_SCRIPTS = {path.name: path for path in (Path(__file__).parent / "static").glob("*.js")}
+_TYPES = {".js": "text/javascript", ".svg": "image/svg+xml"}
+_STATIC = {path.name: path for path in (Path(__file__).parent / "static").iterdir() if path.suffix in _TYPES}
 
 app = FastAPI(
     title="Salesforce Export",
@@ -43,6 +44,13 @@ app.add_exception_handler(RequestValidationError, errors.answer_invalid_request)
 ConnId = Annotated[
     str | None,
     Query(description="The Airflow connection; salesforce_export_default where none is named.", max_length=250),
+]
+ListedToo = Annotated[
+    str | None,
+    Query(
+        description="A connection to be listed too that is in a secrets backend, or of Airflow's type salesforce.",
+        max_length=250,
+    ),
 ]
 AccountId = Annotated[str | None, Query(description="Under which account the key is kept.", max_length=250)]
 Owner = Annotated[str | None, Query(description="Under which owner the key is kept.", max_length=250)]
@@ -123,9 +131,9 @@ async def export(
 
 
 @app.get("/connections", tags=["connections"], responses=examples.CONNECTIONS)
-async def list_connections(user: GetUserDep) -> dict[str, Any]:
+async def list_connections(user: GetUserDep, conn_id: ListedToo = None) -> dict[str, Any]:
     """List the connections that the user may read, with the state of their keys. Salesforce is not called."""
-    return {"connections": await in_thread(connections.rows, user), "callback_url": callback_url()}
+    return {"connections": await in_thread(connections.rows, user, conn_id), "callback_url": callback_url()}
 
 
 @app.post(
@@ -144,11 +152,12 @@ async def test_connection(user: GetUserDep, conn_id: str) -> dict[str, Any]:
 
 
 @app.get("/static/{name}", include_in_schema=False)
-async def script(user: GetUserDep, name: str) -> Response:
-    """Return a part of the page in Airflow's navigation, an ES module."""
-    if name not in _SCRIPTS:
+async def static(user: GetUserDep, name: str) -> Response:
+    """Return a part of the page in Airflow's navigation, an ES module, or its icon."""
+    if name not in _STATIC:
         raise HTTPException(status.HTTP_404_NOT_FOUND)
-    return FileResponse(_SCRIPTS[name], media_type="text/javascript", headers={"Cache-Control": "no-cache"})
+    path = _STATIC[name]
+    return FileResponse(path, media_type=_TYPES[path.suffix], headers={"Cache-Control": "no-cache"})
 
 
 @app.get("/openapi.json", include_in_schema=False)

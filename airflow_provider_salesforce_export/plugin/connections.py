@@ -76,14 +76,17 @@ def conn_ids() -> list[str]:
     return sorted(found)
 
 
-def rows(user: BaseUser) -> list[Row]:
+def rows(user: BaseUser, named: str | None = None) -> list[Row]:
     """
     Return what is known of each connection that a user may read, from MongoDB alone.
 
     :param user: Who asks.
+    :param named: A connection that is among them also where it cannot be listed, or is of Airflow's own type.
     """
     away: dict[str, str] = {}
-    return [_row(user, conn_id, away) for conn_id in conn_ids() if access.may(user, conn_id, "GET")]
+    listed = conn_ids()
+    allowed = [conn_id for conn_id in sorted({*listed, *filter(None, [named])}) if access.may(user, conn_id, "GET")]
+    return [_row(user, conn_id, away) for conn_id in allowed if conn_id in listed or _exists(conn_id)]
 
 
 def test(hook: SalesforceExportHook) -> Row:

@@ -70,6 +70,22 @@ def test_a_connection_is_listed_to_those_who_may_read_it(browser, org):
     assert browser("op").get("connections").json()["connections"]
 
 
+def test_a_connection_that_is_named_is_listed_too_though_it_is_of_airflows_own_type(browser, org, monkeypatch):
+    extra = {"instance_url": org.url, "consumer_key": "app", "consumer_secret": "s3cret"}
+    connection = {"conn_type": "salesforce", "login": "ada", "password": "x", "extra": extra}
+    monkeypatch.setenv("AIRFLOW_CONN_OF_AIRFLOWS_TYPE", json.dumps(connection))
+
+    def listed(user, named):
+        rows = browser(user).get("connections", params={"conn_id": named}).json()["connections"]
+        return [row["conn_id"] for row in rows]
+
+    assert listed("op", None) == ["salesforce_export_default"]
+    assert listed("op", "of_airflows_type") == ["of_airflows_type", "salesforce_export_default"]
+    for named in ("salesforce_export_default", "mongo_default", "missing", "", "no/such id"):
+        assert listed("op", named) == ["salesforce_export_default"]
+    assert listed("viewer", "of_airflows_type") == []
+
+
 def test_a_right_of_the_auth_manager_counts_for_itself(browser, org, monkeypatch):
     """A user who may read a connection, and not edit or delete it."""
     from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
@@ -428,6 +444,10 @@ def test_airflow_lists_the_page_in_its_navigation(browser, airflow_url):
     script = browser("viewer").get(airflow_url + page["bundle_url"])
     assert script.headers["Content-Type"].startswith("text/javascript")
     assert "AirflowPlugin" in script.text
+    icons = [browser("viewer").get(airflow_url + page[key]) for key in ("icon", "icon_dark_mode")]
+    assert [icon.headers["Content-Type"] for icon in icons] == ["image/svg+xml"] * 2
+    assert icons[0].text.startswith("<svg ")
+    assert icons[0].text != icons[1].text
     assert json.dumps(page)
 
 

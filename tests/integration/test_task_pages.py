@@ -55,7 +55,9 @@ def test_page_tasks_are_named_by_their_pages_and_rows(start_org, connections, ma
 
 @pytest.mark.parametrize("kind", [SalesforceExportTaskGroup, SalesforceExportOperator])
 def test_the_query_that_is_read_is_shown_as_sql(start_org, connections, make_dag, tmp_path, kind):
-    connections(start_org(contacts=10))
+    server = start_org(contacts=10)
+    server.org.insert("Contact", LastName="{% one that is found")
+    connections(server)
     words = {"task_id": "export"} if kind is SalesforceExportOperator else {}
     with make_dag() as dag:
         kind(
@@ -67,12 +69,33 @@ def test_the_query_that_is_read_is_shown_as_sql(start_org, connections, make_dag
     dag_run, tasks = run(dag)
 
     assert dag_run.state == "success"
-    task = tasks["export" if words else "odd.count", -1]
-    soql = ["SELECT Id, Name, SystemModstamp", "FROM Contact", "WHERE Name LIKE '{%'", "ORDER BY Id ASC"]
-    assert rendered(task)["soql"].splitlines() == soql
-    operator = dag.get_task(task.task_id)
-    assert operator.template_fields_renderers["soql"] == "sql"
-    assert "SELECT Id, name, SystemModstamp FROM Contact WHERE Name LIKE '{%'" in operator.doc_md
+    assert {task_id for task_id, _ in tasks} == ({"export"} if words else {"odd.count", "odd.pages", "odd.publish"})
+    for task in tasks.values():
+        soql = ["SELECT Id, Name, SystemModstamp", "FROM Contact", "WHERE Name LIKE '{%'", "ORDER BY Id ASC"]
+        assert rendered(task)["soql"].splitlines() == soql
+        operator = dag.get_task(task.task_id)
+        assert operator.template_fields_renderers["soql"] == "sql"
+        assert "SELECT Id, name, SystemModstamp FROM Contact WHERE Name LIKE '{%'" in operator.doc_md
+
+
+@pytest.mark.parametrize(
+    ("include_deleted", "fields"),
+    [
+        (False, "Id, Name, SystemModstamp"),
+        ("true", "Id, Name, SystemModstamp, IsDeleted"),
+        ("{{ params.deleted }}", "Id, Name, SystemModstamp"),
+    ],
+)
+def test_documentation_names_the_fields_that_are_read(make_dag, include_deleted, fields):
+    with make_dag():
+        operator = SalesforceExportOperator(
+            task_id="export",
+            object_type=ObjectType("names", "Contact", ("Name",)),
+            destination="file:///x",
+            include_deleted=include_deleted,
+        )
+
+    assert f"SELECT {fields} FROM Contact" in operator.doc_md
 
 
 def test_documentation_of_ones_own_stays(make_dag):
@@ -101,10 +124,12 @@ def test_a_bulk_job_links_to_its_page_in_salesforce_and_every_task_to_the_connec
     job = found["contacts.count"].pop("Bulk job in Salesforce")
     assert job.startswith(server.url)
     assert re.search(BULK_JOB, job)
+    assert found["contacts.pages"].pop("Bulk job in Salesforce") == job
+    connection = "/plugin/salesforce?conn_id=salesforce_export_default"
     assert found == {  # a folder on a worker's disk has no address
-        "contacts.count": {"Export folder": "", "Salesforce connection": "/plugin/salesforce"},
-        "contacts.pages": {"Salesforce connection": "/plugin/salesforce"},
-        "contacts.publish": {"Export folder": "", "Salesforce connection": "/plugin/salesforce"},
+        "contacts.count": {"Export folder": "", "Salesforce connection": connection},
+        "contacts.pages": {"Export folder": "", "Salesforce connection": connection},
+        "contacts.publish": {"Export folder": "", "Salesforce connection": connection},
     }
     assert tasks["contacts.pages", 0].rendered_map_index == "chunk 1 of 1"
 

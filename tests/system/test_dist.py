@@ -71,7 +71,8 @@ def test_the_wheel_holds_the_whole_package_and_the_example_dags(wheel):
 
     package = {f"{PACKAGE}/{name}" for name in files_in(ROOT / PACKAGE)}
     assert packed == package | {f"{PACKAGE}/example_dags/{name}" for name in files_in(ROOT / "dags")}
-    assert {f"{PACKAGE}/py.typed", f"{PACKAGE}/plugin/static/page.js"} <= packed
+    static = {f"{PACKAGE}/plugin/static/{name}" for name in ("page.js", "icon.svg", "icon-dark.svg")}
+    assert {f"{PACKAGE}/py.typed", *static} <= packed
 
 
 def test_the_demo_runs_from_the_installed_package_in_an_empty_folder(demo, python):

@@ -5,7 +5,7 @@ import re
 import shutil
 from contextlib import ExitStack
 from types import SimpleNamespace
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
@@ -220,6 +220,50 @@ def test_the_result_of_a_login_is_shown_once(browser_tab):
     browser_tab.reload()
     expect(browser_tab.get_by_role("region", name="acme")).to_be_visible()
     expect(failure).to_have_count(0)
+
+
+def test_the_link_of_a_task_leads_to_its_connection_though_it_cannot_be_listed(browser_tab):
+    """In a window too low for all of them; also after a login from there."""
+    connections = [CONNECTION | {"conn_id": f"c{number}", "state": "never"} for number in range(9)]
+
+    def answer(route):
+        listed = connections[:8] if "conn_id=c8" not in route.request.url else connections
+        route.fulfill(json={"connections": listed, "callback_url": None})
+
+    browser_tab.route(re.compile(r"/salesforce/connections"), answer)
+    opened(browser_tab, "?conn_id=c8")
+    named, other = (browser_tab.get_by_role("region", name=name) for name in ("c8", "c7"))
+
+    expect(named).to_be_in_viewport(ratio=1)
+    expect(named).to_have_attribute("aria-current", "true")
+    expect(other).not_to_have_attribute("aria-current", "true")
+    shown = [region.evaluate("element => getComputedStyle(element).borderColor") for region in (named, other)]
+    assert shown[0] != shown[1]
+    with browser_tab.expect_request("**/auth/login?*") as login:
+        named.get_by_role("button", name="Log in").click()
+    assert parse_qs(urlsplit(login.value.url).query)["forward_url"] == ["/plugin/salesforce?conn_id=c8"]
+
+
+def test_a_connection_that_is_named_and_not_there_is_told(browser_tab):
+    with_connections(browser_tab, {})
+    browser_tab.route(
+        re.compile(r"/connections\?conn_id=gone$"),
+        lambda route: route.fulfill(json={"connections": [CONNECTION], "callback_url": None}),
+    )
+    opened(browser_tab, "?conn_id=gone")
+
+    expect(browser_tab.get_by_text("The connection gone is not shown")).to_be_visible()
+    expect(browser_tab.get_by_role("region", name="acme")).to_be_visible()
+
+
+def test_the_navigation_shows_an_icon_in_light_and_in_dark(browser_tab):
+    browser_tab.goto("/")
+    icon = browser_tab.get_by_role("link", name="Salesforce").get_by_role("img")
+    for scheme, name in (("light", "icon.svg"), ("dark", "icon-dark.svg")):
+        browser_tab.emulate_media(color_scheme=scheme)
+        expect(icon).to_have_attribute("src", f"/v1/integrations/salesforce/static/{name}")
+        expect(icon).to_have_js_property("complete", True)
+        assert icon.evaluate("element => element.naturalWidth") > 0
 
 
 def test_the_keyboard_opens_and_leaves_the_question_before_disconnecting(browser_tab):

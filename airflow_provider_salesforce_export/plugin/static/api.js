@@ -25,7 +25,7 @@ function explain(response, body) {
 }
 
 export const api = {
-  connections: () => request("connections"),
+  connections: (named) => request(named ? `connections?${new URLSearchParams({ conn_id: named })}` : "connections"),
   test: (connId) => request(`connections/${encodeURIComponent(connId)}/test`, { method: "POST" }),
   firstPage: (connId, type) =>
     request(`export/${encodeURIComponent(type)}?${new URLSearchParams({ page: 1, limit: PREVIEW_ROWS, conn_id: connId })}`),
@@ -38,6 +38,6 @@ export const api = {
 
 /** Leave for Salesforce's login, which ends at this page again, on the host that Airflow is configured for. */
 export function logIn(connId) {
-  const back = window.location.pathname;
+  const back = window.location.pathname + window.location.search;
   window.location.assign(new URL(`auth/login?${new URLSearchParams({ conn_id: connId, forward_url: back })}`, API));
 }

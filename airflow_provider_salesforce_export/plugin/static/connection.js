@@ -74,7 +74,8 @@ function DisconnectDialog({ connId, open, onCancel, onConfirm }) {
   );
 }
 
-export function Connection({ row, callbackUrl, load, reload }) {
+export function Connection({ row, isNamed, callbackUrl, load, reload }) {
+  const card = useRef(null);
   const [busy, setBusy] = useState(null);
   const [notice, setNotice] = useState(null);
   const [tested, setTested] = useState(null);
@@ -105,6 +106,10 @@ export function Connection({ row, callbackUrl, load, reload }) {
       isGone = true;
     };
   }, [row.conn_id, isConnected]);
+
+  useEffect(() => {
+    if (isNamed) card.current.scrollIntoView({ block: "nearest" });
+  }, [isNamed]);
 
   /** Do one thing at a time, and show how it ended. */
   const run = (name, action) => async () => {
@@ -141,7 +146,16 @@ export function Connection({ row, callbackUrl, load, reload }) {
 
   return h(
     Card.Root,
-    { as: "section", "aria-label": row.conn_id, size: "sm" },
+    {
+      ref: card,
+      as: "section",
+      "aria-label": row.conn_id,
+      "aria-current": isNamed || undefined,
+      size: "sm",
+      borderColor: isNamed ? "brand.solid" : undefined,
+      boxShadow: isNamed ? "0 0 0 1px var(--shadow-color)" : undefined,
+      boxShadowColor: "brand.solid",
+    },
     h(
       Card.Header,
       null,

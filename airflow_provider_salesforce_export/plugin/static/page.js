@@ -69,6 +69,14 @@ function NoConnections() {
   );
 }
 
+function NotShown({ connId }) {
+  return h(
+    Notice,
+    { status: "warning", title: `The connection ${connId} is not shown` },
+    "There is none of that name that leads to Salesforce, or you may not read it.",
+  );
+}
+
 /** Return how the login ended that led to this page, if one did. */
 function useLoginResult() {
   const [parameters] = ReactRouterDOM.useSearchParams();
@@ -101,16 +109,18 @@ function LoginResult({ result }) {
 
 function SalesforcePage() {
   const loginResult = useLoginResult();
+  const [parameters] = ReactRouterDOM.useSearchParams();
+  const named = parameters.get("conn_id"); // by the link of a task
   const [state, setState] = useState({ loading: true });
   const [acted, setActed] = useState(false); // then the login is past
   const load = useCallback(async () => {
     setState((before) => ({ ...before, loading: true }));
     try {
-      setState({ answer: await api.connections() });
+      setState({ answer: await api.connections(named) });
     } catch (error) {
       setState((before) => ({ answer: before.answer, error: error.message }));
     }
-  }, []);
+  }, [named]);
   useEffect(() => {
     load();
   }, [load]);
@@ -140,9 +150,17 @@ function SalesforcePage() {
         loading && !answer && h(HStack, { color: "fg.muted" }, h(Spinner, { size: "sm" }), "Loading the connections …"),
       ),
       answer && h(CallbackUrl, { url: answer.callback_url }),
+      answer && named && !answer.connections.some((row) => row.conn_id === named) && h(NotShown, { connId: named }),
       answer?.connections.length === 0 && h(NoConnections),
       answer?.connections.map((row) =>
-        h(Connection, { key: row.conn_id, row, callbackUrl: answer.callback_url, load, reload }),
+        h(Connection, {
+          key: row.conn_id,
+          row,
+          isNamed: row.conn_id === named,
+          callbackUrl: answer.callback_url,
+          load,
+          reload,
+        }),
       ),
     ),
   );
