@@ -7,6 +7,7 @@ Query Job", "Get Results for a Query Job", "Get Parallel Results for a Query Job
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
@@ -26,6 +27,7 @@ from airflow_provider_salesforce_export.exceptions import (
 from airflow_provider_salesforce_export.salesforce.bulk_csv import Columns, csv_columns
 from airflow_provider_salesforce_export.salesforce.bulk_job import TERMINAL_STATES, WAITING_STATES, BulkJob, ResultPage
 from airflow_provider_salesforce_export.salesforce.errors import incomplete
+from airflow_provider_salesforce_export.salesforce.query_log import log_query
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.salesforce.rest_api import RestApi
@@ -168,8 +170,21 @@ class BulkQueries:
         reraise=True,
     )
     def _read(self, page: ResultPage, fields: Sequence[str], work: Callable[[Iterator[Columns]], Any]) -> Any:
+        started, received = time.monotonic(), 0
+
+        def counted(body: Iterator[bytes]) -> Iterator[bytes]:
+            nonlocal received
+            for piece in body:
+                received += len(piece)
+                yield piece
+
         with self._api.stream(page.path) as (headers, body):
-            return work(csv_columns(body, _announced(headers), fields))
+            rows = _announced(headers)
+            result = work(csv_columns(counted(body), rows, fields))
+        seconds = time.monotonic() - started
+        self._api.meter.time("chunk.duration", seconds)
+        log_query(seconds, rows, received, f"chunk {page.number + 1} of the Bulk job {page.job_id}")
+        return result
 
     def _relocated(self, page: ResultPage, error: SalesforceError) -> ResultPage:
         """Return where a part is now whose locator is refused; raise the refusal where that is not the reason."""

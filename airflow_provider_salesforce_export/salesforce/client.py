@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterator
 from functools import cached_property, partial
@@ -15,6 +14,7 @@ from airflow_provider_salesforce_export.exceptions import ApiVersionError, Query
 from airflow_provider_salesforce_export.salesforce.bulk import BulkQueries
 from airflow_provider_salesforce_export.salesforce.errors import incomplete
 from airflow_provider_salesforce_export.salesforce.meter import UNMETERED
+from airflow_provider_salesforce_export.salesforce.query_log import log_query
 from airflow_provider_salesforce_export.salesforce.records import Batch
 from airflow_provider_salesforce_export.salesforce.rest_api import RestApi, parsed
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from airflow_provider_salesforce_export.salesforce.meter import Meter
     from airflow_provider_salesforce_export.salesforce.rest_api import ApiUsage
     from airflow_provider_salesforce_export.salesforce.session import TokenSource
-
-log = logging.getLogger(__name__)
 
 DEFAULT_API_VERSION = "62.0"
 Record = dict[str, Any]
@@ -221,7 +219,7 @@ class SalesforceClient:
         batch, size = self._api.get(path, {"q": soql} if soql else None, parse=partial(_batch, record_type))
         seconds = time.monotonic() - started
         self.meter.time("query.duration", seconds)
-        log.debug("Query: %.3f s, %d rows, %d bytes: %s", seconds, len(batch.records), size, soql or "what followed")
+        log_query(seconds, len(batch.records), size, soql or "what followed")
         return _Answer(batch.totalSize, None if batch.done else batch.nextRecordsUrl, batch.records)
 
     def _get_object(self, path: str) -> Record:

@@ -94,7 +94,7 @@ class RestApi:
         self._timeout = timeout
         self._proxies = proxies
         self._api_quota_limit = api_quota_limit
-        self._meter = meter
+        self.meter = meter
         self._usage_lock = threading.Lock()
         self._session = new_session(pool_size=pool_size)
         self._session.auth = SessionAuth(tokens, meter)
@@ -203,11 +203,11 @@ class RestApi:
             self.usage.calls += calls
             if usage:
                 self.usage.used, self.usage.limit = int(usage[1]), int(usage[2])
-        self._meter.count("api_calls", calls)
+        self.meter.count("api_calls", calls)
         if usage:
             used, limit = int(usage[1]), int(usage[2])
-            self._meter.gauge("api_quota_left", limit - used)
-            self._meter.gauge("api_quota_left_percent", round(100 * (1 - used / limit), 1) if limit else 0)
+            self.meter.gauge("api_quota_left", limit - used)
+            self.meter.gauge("api_quota_left_percent", round(100 * (1 - used / limit), 1) if limit else 0)
 
     def _explain(self, error: SalesforceError, path: str) -> SalesforceError:
         """Say which versions there are, where a path is not found because its version is not."""

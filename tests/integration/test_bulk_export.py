@@ -23,6 +23,7 @@ from airflow_provider_salesforce_export.export.page import export_segments
 from airflow_provider_salesforce_export.export.planning import make_plan
 from airflow_provider_salesforce_export.object_types import CONTACTS, DEALS, NOTES, ObjectType
 from airflow_provider_salesforce_export.salesforce.bulk import BulkQueries
+from airflow_provider_salesforce_export.salesforce.meter import Unmetered
 from airflow_provider_salesforce_export.sandbox.objects import OBJECTS
 from tests.integration.conftest import Export, ids_in, request_for, run_export
 
@@ -242,6 +243,25 @@ def test_the_log_tells_of_a_chunk_while_it_is_read_and_takes_back_what_is_read_a
     *_, last = (line for line in told if line)
     assert last.groups()[:2] == ("1", "3,900")
     assert any(line[1] == "0" and line[2] != "0" and line[3] != "0.0" for line in told if line)
+
+
+def test_each_chunk_is_timed_and_told_as_a_query_is(org, client_of, tmp_path, caplog):
+    timed = Counter()
+
+    class Meter(Unmetered):
+        def time(self, name, seconds, **tags):
+            timed[name] += 1
+
+    caplog.set_level(logging.DEBUG, logger="airflow_provider_salesforce_export")
+    client = client_of(org, meter=Meter())
+    plan = plan_of(client, tmp_path / "bulk")
+
+    export_segments(client, plan, tmp_path / "bulk", threads=2, attempt=1)
+
+    told = (re.fullmatch(r"Query: [\d.]+ s, (\d+) rows, (\d+) bytes: chunk (\d) of (.+)", m) for m in caplog.messages)
+    found = sorted((line[3], line[1], line[4]) for line in told if line and int(line[2]) > 100 * 18)
+    assert found == [(str(number), "100", f"the Bulk job {plan.job.id}") for number in range(1, 10)]
+    assert timed["chunk.duration"] == 9
 
 
 def test_the_chunk_of_a_lost_file_is_read_again(org, client, tmp_path):

@@ -13,6 +13,7 @@ import pytest
 from airflow_provider_salesforce_export import SalesforceExportHook
 from airflow_provider_salesforce_export.exceptions import LoginRequiredError
 from airflow_provider_salesforce_export.key_collection.key import Account
+from airflow_provider_salesforce_export.salesforce import query_log
 from tests.integration.api_server import outcome
 from tests.integration.conftest import ids_in, published
 from tests.statsd import of_ours, statsd
@@ -128,6 +129,18 @@ def test_the_log_tells_seconds_rows_and_bytes_of_each_query_and_no_token(start_o
     assert int(told[1][1]) > 2000 * len("003000000000000AAA")
     key = keys.find(Account(server.settings.client_id, server.url.partition("://")[2]))
     assert key.token["access_token"] not in caplog.text
+
+
+@pytest.mark.parametrize(("slow", "level"), [(0.0, logging.INFO), (60.0, logging.DEBUG)])
+def test_a_slow_query_is_told_to_everybody(start_org, client_of, caplog, monkeypatch, slow, level):
+    monkeypatch.setattr(query_log, "SLOW", slow)
+    client = client_of(start_org(contacts=3))
+    caplog.set_level(logging.DEBUG, logger="airflow_provider_salesforce_export")
+
+    client.count("SELECT COUNT() FROM Contact")
+
+    (told,) = (record for record in caplog.records if record.message.startswith("Query: "))
+    assert told.levelno == level
 
 
 @pytest.fixture
