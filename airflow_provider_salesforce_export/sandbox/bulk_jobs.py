@@ -62,7 +62,8 @@ class BulkJob:
     written: float | None = None
     # Where each line of the file begins, and where the last one ends; the header is not in the file.
     offsets: array[int] = field(default_factory=lambda: array("Q", [0]))
-    snapshot: threading.Event = field(default_factory=threading.Event)
+    _snapshot: threading.Event = field(default_factory=threading.Event)
+    _writer: threading.Thread | None = None
 
     @property
     def state(self) -> str:
@@ -88,19 +89,30 @@ class BulkJob:
         ended = max(self.written, self.began + self.seconds) if self.written else time.monotonic()
         return int(1000 * (min(ended, time.monotonic()) - self.began))
 
-    def run(self, store: Store) -> None:
+    def start(self, store: Store) -> None:
         """
-        Find the records as they are now, and write them.
+        Find the records as they are now, and begin to write them.
 
         :param store: The org's records.
         """
+        self._writer = threading.Thread(target=self._write, args=(store,), name=f"bulk-{self.id}", daemon=True)
+        self._writer.start()
+        self._snapshot.wait()
+
+    def stop(self) -> None:
+        """Write no more; when this returns, nobody does."""
+        self.aborted = True
+        if self._writer:
+            self._writer.join()
+
+    def _write(self, store: Store) -> None:
         self.folder.mkdir()
         with store.reading() as connection, self._path.open("wb") as file:
             try:
                 # A transaction sees what there is at its first read.
                 connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
             finally:
-                self.snapshot.set()
+                self._snapshot.set()
             lines = connection.execute(self.statement.lines, self.statement.parameters)
             while found := lines.fetchmany(_LINES_AT_ONCE):
                 if self.aborted:
@@ -112,6 +124,8 @@ class BulkJob:
                 self.offsets.extend(ends)
         # As Salesforce does on machines of its own: here, who compresses while results are read slows their reader.
         for start in range(0, self.records, self.chunk_size):
+            if self.aborted:
+                break
             end = min(start + self.chunk_size, self.records)
             with self._compressed_path(start, end).open("wb") as file:
                 file.writelines(_compressed(self.csv(start, end)))
@@ -157,7 +171,6 @@ class BulkJobs:
         self._store = store
         self._settings = settings
         self._jobs: dict[str, BulkJob] = {}
-        self._threads: list[threading.Thread] = []
         self._failures: list[str] = []
         self._generation = 0
         self._lock = threading.Lock()
@@ -192,11 +205,8 @@ class BulkJobs:
                 self._settings.bulk_seconds,
             )
             job.error = self._failures.pop(0) if self._failures else None
-            thread = threading.Thread(target=job.run, args=(self._store,), name=f"bulk-{job_id}", daemon=True)
             self._jobs[job_id] = job
-            self._threads = [*(worker for worker in self._threads if worker.is_alive()), thread]
-            thread.start()
-        job.snapshot.wait()
+            job.start(self._store)
         return job
 
     def all(self) -> list[BulkJob]:
@@ -225,6 +235,7 @@ class BulkJobs:
         """
         with self._lock:
             self._jobs.pop(job.id, None)
+        job.stop()
         shutil.rmtree(job.folder, ignore_errors=True)
 
     def fail_next(self, message: str) -> None:
@@ -269,9 +280,7 @@ class BulkJobs:
     def close(self) -> None:
         """Stop all jobs and remove their results."""
         for job in self.all():
-            job.aborted = True
-        for thread in self._threads:
-            thread.join()
+            job.stop()
         self._folder.cleanup()
 
 

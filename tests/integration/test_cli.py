@@ -285,7 +285,7 @@ def test_an_export_without_a_dag_has_the_files_that_were_asked_for(cli, server, 
     status, _, err = cli("export", "contacts", "--destination", tmp_path.as_uri(), *files, *place)
 
     assert (status, err) == (0, "")
-    (manifest,) = tmp_path.glob("contacts/ds=*/snapshot=*/manifest.json")
+    (manifest,) = tmp_path.glob("contacts/ds=*/snapshot=*/_manifest.json")
     (page,) = json.loads(manifest.read_bytes())["pages"]
     exported = [json.loads(line) for line in unpacked(manifest.parent / page["file"]).splitlines()]
     assert {record["Id"] for record in exported} == set(ids_in(server))
