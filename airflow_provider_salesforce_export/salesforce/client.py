@@ -14,7 +14,7 @@ from airflow_provider_salesforce_export.exceptions import ApiVersionError, Query
 from airflow_provider_salesforce_export.salesforce.bulk import BulkQueries
 from airflow_provider_salesforce_export.salesforce.errors import incomplete
 from airflow_provider_salesforce_export.salesforce.meter import UNMETERED
-from airflow_provider_salesforce_export.salesforce.query_log import log_query
+from airflow_provider_salesforce_export.salesforce.query_log import log_failed_query, log_query
 from airflow_provider_salesforce_export.salesforce.records import Batch
 from airflow_provider_salesforce_export.salesforce.rest_api import RestApi, parsed
 
@@ -214,12 +214,16 @@ class SalesforceClient:
         return "/".join([f"{self._api.data_path}/sobjects", *(quote(name, safe="") for name in names)])
 
     def _query_batch(self, path: str, soql: str | None, record_type: Any = dict[str, Any]) -> _Answer:
-        started = time.monotonic()
+        started, what = time.monotonic(), soql or "what followed"
         batch: Batch[Any]
-        batch, size = self._api.get(path, {"q": soql} if soql else None, parse=partial(_batch, record_type))
+        try:
+            batch, size = self._api.get(path, {"q": soql} if soql else None, parse=partial(_batch, record_type))
+        except SalesforceError:
+            log_failed_query(time.monotonic() - started, what)
+            raise
         seconds = time.monotonic() - started
         self.meter.time("query.duration", seconds)
-        log_query(seconds, len(batch.records), size, soql or "what followed")
+        log_query(seconds, len(batch.records), size, what)
         return _Answer(batch.totalSize, None if batch.done else batch.nextRecordsUrl, batch.records)
 
     def _get_object(self, path: str) -> Record:

@@ -21,3 +21,13 @@ def log_query(seconds: float, rows: int, size: int, what: str) -> None:
     """
     level = logging.INFO if seconds >= SLOW else logging.DEBUG
     log.log(level, "Query: %.3f s, %d rows, %d bytes: %s", seconds, rows, size, what)
+
+
+def log_failed_query(seconds: float, what: str) -> None:
+    """
+    Log a query that brought nothing: the error that follows tells why.
+
+    :param seconds: How long it took, with its repetitions.
+    :param what: The SOQL, or what else was read.
+    """
+    log.info("Query: failed after %.3f s: %s", seconds, what)

@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 
 from airflow_provider_salesforce_export import SalesforceExportHook
-from airflow_provider_salesforce_export.exceptions import LoginRequiredError
+from airflow_provider_salesforce_export.exceptions import LoginRequiredError, QueryError
 from airflow_provider_salesforce_export.key_collection.key import Account
 from airflow_provider_salesforce_export.salesforce import query_log
 from tests.integration.api_server import outcome
@@ -141,6 +141,17 @@ def test_a_slow_query_is_told_to_everybody(start_org, client_of, caplog, monkeyp
 
     (told,) = (record for record in caplog.records if record.message.startswith("Query: "))
     assert told.levelno == level
+
+
+def test_the_log_names_a_query_that_failed(start_org, client_of, caplog):
+    client, soql = client_of(start_org(contacts=3)), "SELECT Id, Nmae FROM Contact"
+    caplog.set_level(logging.INFO, logger="airflow_provider_salesforce_export")
+
+    with pytest.raises(QueryError, match="Nmae"):
+        list(client.query(soql))
+
+    (told,) = (message for message in caplog.messages if message.startswith("Query: "))
+    assert re.fullmatch(rf"Query: failed after [\d.]+ s: {soql}", told)
 
 
 @pytest.fixture
