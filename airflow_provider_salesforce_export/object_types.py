@@ -23,7 +23,10 @@ _SELECT = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _QUOTED = re.compile(r"'(?:\\.|[^'\\])*'", re.DOTALL)
-_CLAUSES_OF_PAGING = re.compile(r"\b(ORDER\s+BY|LIMIT|OFFSET|GROUP\s+BY|HAVING|FOR\s+(VIEW|UPDATE))\b", re.IGNORECASE)
+_OTHER_CLAUSES = re.compile(
+    r"\b(ORDER\s+BY|LIMIT|OFFSET|GROUP\s+BY|HAVING|WITH|USING\s+SCOPE|ALL\s+ROWS|FOR\s+(?:VIEW|UPDATE|REFERENCE))\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class ObjectType:
     :param sobject: The API name of the sObject, such as ``Contact`` or ``Invoice__c``.
     :param fields: Field paths, such as ``("Name", "Account.Name")``; or ``"all"`` that the user may see
         of the sObject, but no compound fields and no files.
-    :param where: A SOQL condition without the word WHERE, or None for all records.
+    :param where: A SOQL condition without the word WHERE, or None for all records. Not templated.
     :param cursor_field: The datetime field by which incremental runs choose their records.
     :raises ConfigurationError: A name that Salesforce could not know, or that cannot be a folder.
     """
@@ -65,8 +68,11 @@ class ObjectType:
         for field in paths:
             if not _FIELD_PATH.fullmatch(field):
                 raise ConfigurationError(
-                    f"{field!r} is not a field path such as 'Name' or 'Account.Name' (object type {self.name!r})."
+                    f"{field!r} is not a field path such as 'Name' or 'Account.Name' (object type {self.name!r}). All "
+                    "fields are fields='all'. Functions, subqueries and TYPEOF cannot be exported."
                 )
+        if self.where is not None:
+            _require_condition(self.name, self.where)
 
     @classmethod
     def from_soql(cls, name: str, soql: str, *, cursor_field: str = DEFAULT_CURSOR_FIELD) -> ObjectType:
@@ -75,19 +81,16 @@ class ObjectType:
 
         :param name: The name of the export.
         :param soql: ``SELECT fields FROM sObject [WHERE condition]``. ORDER BY, LIMIT and OFFSET belong to the
-            pages, which this package writes itself; a query that has them is refused.
+            pages, which this package writes itself; a query with these or other clauses is refused.
         :param cursor_field: The datetime field by which incremental runs choose their records.
         :raises ConfigurationError: The query is not of that form.
         """
         soql = soql.strip().rstrip(";")
-        refused = _CLAUSES_OF_PAGING.search(_QUOTED.sub("''", soql))
-        if refused:
-            raise ConfigurationError(
-                f"{refused[1]} in the query of {name!r} is not possible: the export orders and cuts the pages itself."
-            )
+        _refuse_other_clauses(name, soql)
         match = _SELECT.fullmatch(soql)
         if match is None:
-            raise ConfigurationError(f"Expected SELECT ... FROM ... [WHERE ...] for {name!r}, got: {soql}")
+            expected = "SELECT ... FROM ... [WHERE ...], without alias"
+            raise ConfigurationError(f"Expected {expected}, for {name!r}, got: {soql}")
         fields = tuple(field.strip() for field in match["fields"].split(","))
         return cls(name, match["sobject"], fields, where=match["where"], cursor_field=cursor_field)
 
@@ -117,6 +120,28 @@ class ObjectType:
 
     def _added_fields(self, include_deleted: bool) -> tuple[str, ...]:
         return (self.cursor_field, "IsDeleted") if include_deleted else (self.cursor_field,)
+
+
+def _require_condition(name: str, where: str) -> None:
+    _refuse_other_clauses(name, where)
+    unquoted = _QUOTED.sub("''", where)
+    if not where.strip() or unquoted.lstrip().upper().startswith("WHERE "):
+        raise ConfigurationError(
+            f"where of {name!r} is a condition without the word WHERE, or None for all records, not {where!r}."
+        )
+    if "{{" in unquoted or "{%" in unquoted:
+        raise ConfigurationError(
+            f"where of {name!r} is not templated: {where}. For the records of a data interval: mode='incremental'."
+        )
+
+
+def _refuse_other_clauses(name: str, soql: str) -> None:
+    refused = _OTHER_CLAUSES.search(_QUOTED.sub("''", soql))
+    if refused:
+        raise ConfigurationError(
+            f"{refused[1]} in the query of {name!r} is not possible: the export orders and cuts the pages itself, and "
+            "reads all that the condition matches (deleted records too by include_deleted=True)."
+        )
 
 
 CONTACTS = ObjectType("contacts", "Contact", ("Name", "Account.Name", "Title", "Phone", "Email", "Contact.Owner.Alias"))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from inspect import signature
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from airflow.sdk import TaskGroup, XComArg
 
+from airflow_provider_salesforce_export.exceptions import ConfigurationError
 from airflow_provider_salesforce_export.object_types import ObjectType, resolve_object_type
 from airflow_provider_salesforce_export.operators.base import (
     DEFAULT_API_QUOTA_LIMIT,
@@ -59,7 +61,8 @@ class SalesforceExportTaskGroup(TaskGroup):
         from ``bulk_threshold`` rows on, where it can read the object. Templated.
     :param bulk_threshold: Rows. Templated.
     :param bulk_timeout: How long a job may take before it is aborted, as a timedelta or in seconds. Templated.
-    :param deferrable: Whether ``count`` waits for a job without a worker slot.
+    :param deferrable: Whether ``count`` waits for a job without a worker slot, whatever ``[operators]
+        default_deferrable`` says.
     :param max_page_tasks: The most page tasks, within Airflow's ``[core] max_map_length``. Where there are more
         pages, a task reads several.
     :param concurrency: How many pages one task reads at once.
@@ -104,6 +107,11 @@ class SalesforceExportTaskGroup(TaskGroup):
         group_id: str | None = None,
         **kwargs: Any,
     ) -> None:
+        if unknown := kwargs.keys() - signature(TaskGroup.__init__).parameters:
+            raise ConfigurationError(
+                f"SalesforceExportTaskGroup has no argument {', '.join(sorted(unknown))}. Those of all Airflow "
+                "tasks, such as retries and pool, go into default_args={...}."
+            )
         object_type = resolve_object_type(object_type)
         kwargs.setdefault("tooltip", f"Export {object_type.sobject} from Salesforce")
         super().__init__(group_id or object_type.name, **kwargs)

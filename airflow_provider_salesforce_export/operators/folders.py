@@ -24,7 +24,8 @@ def require_store(url: str) -> None:
     :param url: The URL; nothing is asked for there.
     :raises ConfigurationError: It is no URL, or an extra of this package is missing.
     """
-    if "://" not in url and not url.startswith("/"):  # else it would be a folder wherever the worker happens to run
+    # A path from somewhere would be a folder wherever the worker happens to run.
+    if not (_is_url(url) or url.startswith("/")):
         raise ConfigurationError(
             f"The destination {url!r} is not the URL of a folder: write one such as 'file:///data' or 's3://lake/salesforce'."
         )
@@ -34,6 +35,13 @@ def require_store(url: str) -> None:
             f"The destination {url!r} needs the package {package}, which is not installed: type "
             f"pip install 'airflow-provider-salesforce-export[{extra}]', here and on every worker."
         )
+
+
+def _is_url(url: str) -> bool:
+    try:
+        return "://" in url and bool(urlsplit(url))
+    except ValueError:
+        return False
 
 
 def open_folder(url: str, conn_id: str | None) -> Folder:

@@ -56,7 +56,8 @@ class ExportOptions(SalesforceOperator):
         from ``bulk_threshold`` rows on, where it can read the object. Templated.
     :param bulk_threshold: Rows. Templated.
     :param bulk_timeout: How long a job may take before it is aborted, as a timedelta or in seconds. Templated.
-    :param deferrable: Whether the task waits for a job without a worker slot.
+    :param deferrable: Whether the task waits for a job without a worker slot, whatever ``[operators]
+        default_deferrable`` says.
     :param concurrency: How many pages one task reads at once.
     :param api_quota_limit: The share of the org's daily API quota above which the run waits, deferred. Templated.
     :param kwargs: See :class:`SalesforceOperator`.
@@ -116,7 +117,7 @@ class ExportOptions(SalesforceOperator):
         self.api = api
         self.bulk_threshold = bulk_threshold
         self.bulk_timeout = bulk_timeout
-        self.deferrable = deferrable
+        self.deferrable = arguments.flag("deferrable", deferrable)
         self.concurrency = arguments.whole_number("concurrency", concurrency)
         self.api_quota_limit = api_quota_limit
         if isinstance(destination, str) and not arguments.is_template(destination):

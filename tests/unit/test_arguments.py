@@ -1,3 +1,4 @@
+import re
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -52,6 +53,8 @@ def test_other_page_sizes_are_accepted(page_size):
         ({"partition_style": "daily"}, "partition_style must be one of plain, hive"),
         ({"on_schema_change": "ignore"}, "on_schema_change must be one of warn, fail"),
         ({"concurrency": 0}, "concurrency must be a whole number of 1 or more"),
+        ({"deferrable": "perhaps"}, "deferrable must be True or False"),
+        ({"salesforce_conn_id": ""}, "salesforce_conn_id must name a connection"),
         ({"object_type": "leads"}, "Unknown object type 'leads'. Known: contacts, deals, notes"),
     ],
 )
@@ -108,9 +111,10 @@ def test_a_store_that_is_not_installed_is_refused_when_the_dag_is_parsed(monkeyp
     operator(destination="{{ var.value.lake }}")  # known when the task runs
 
 
-def test_a_destination_that_is_no_url_is_refused_when_the_dag_is_parsed():
-    with pytest.raises(ConfigurationError, match="'exports' is not the URL of a folder"):
-        operator(destination="exports")
+@pytest.mark.parametrize("destination", ["exports", "s3://lake[1/x"])
+def test_a_destination_that_is_no_url_is_refused_when_the_dag_is_parsed(destination):
+    with pytest.raises(ConfigurationError, match=f"'{re.escape(destination)}' is not the URL of a folder"):
+        operator(destination=destination)
 
 
 def test_the_task_group_refuses_the_same():
@@ -118,6 +122,8 @@ def test_the_task_group_refuses_the_same():
         SalesforceExportTaskGroup("contacts", destination="file:///x", page_size=5000)
     with DAG("nightly"), pytest.raises(ConfigurationError, match="max_page_tasks"):
         SalesforceExportTaskGroup("contacts", destination="file:///x", max_page_tasks=0)
+    with pytest.raises(ConfigurationError, match=r"no argument pool, retries\. .* default_args"):
+        SalesforceExportTaskGroup("contacts", destination="file:///x", retries=3, pool="salesforce")
 
 
 def test_the_group_is_named_after_its_object_type():

@@ -69,10 +69,36 @@ def test_a_query_becomes_an_object_type():
         ("SELECT Id FROM Contact LIMIT 5", "LIMIT"),
         ("SELECT Id FROM Contact order by Id", "order by"),
         ("SELECT Id FROM Contact WHERE Name != null LIMIT 5", "LIMIT"),
+        ("SELECT Id FROM Contact WHERE Name != null WITH SECURITY_ENFORCED", "WITH"),
+        ("SELECT Id FROM Contact ALL ROWS", "ALL ROWS in .* include_deleted"),
+        ("SELECT Id FROM Contact WHERE Name != null FOR REFERENCE", "FOR REFERENCE"),
+        ("SELECT Id FROM Contact USING SCOPE mine", "USING SCOPE"),
+        ("SELECT FIELDS(ALL) FROM Contact", "fields='all'"),
         ("SELECT Id, (SELECT Id FROM Cases) FROM Account", "field path"),
+        ("SELECT c.Id FROM Contact c", "without alias"),
         ("DELETE FROM Contact", "SELECT"),
     ],
 )
 def test_a_query_that_orders_or_cuts_is_refused(soql, named):
     with pytest.raises(ConfigurationError, match=named):
         ObjectType.from_soql("vips", soql)
+
+
+@pytest.mark.parametrize(
+    ("where", "named"),
+    [
+        ("Name != null LIMIT 5", "LIMIT"),
+        ("WHERE Name != null", "without the word WHERE"),
+        (" ", "None for all records"),
+        ("LastModifiedDate > {{ ds }}", "mode='incremental'"),
+    ],
+)
+def test_what_is_no_condition_is_refused(where, named):
+    with pytest.raises(ConfigurationError, match=named):
+        ObjectType("vips", "Contact", ("Name",), where=where)
+
+
+def test_a_text_in_a_condition_may_hold_anything():
+    where = "Name = 'WHERE {{ ds }} LIMIT 5'"
+
+    assert ObjectType("vips", "Contact", ("Name",), where=where).where == where
