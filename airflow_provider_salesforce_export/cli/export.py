@@ -45,7 +45,7 @@ def export(args: Namespace) -> None:
     with ExitStack() as on_failure:
         on_failure.callback(operator.on_kill)
         try:
-            summary = operator.resume(cast("Any", _context(operator)), {"window": None})
+            summary = operator.resume(cast("Any", _context()), {"window": None})
         except TaskDeferred as deferred:
             # A task would wait here for API calls to become free; people would rather have their terminal back.
             sys.exit(str(deferred.__context__))
@@ -53,10 +53,10 @@ def export(args: Namespace) -> None:
     AirflowConsole().print_as(data=[summary], output=args.output)
 
 
-def _context(operator: SalesforceExportOperator) -> dict[str, Any]:
+def _context() -> dict[str, Any]:
     """Return what the operator wants to know of a run: when it began, and what tells it from all others."""
     now = datetime.now(timezone.utc)
     run_id = f"cli__{now.isoformat()}"
     run = SimpleNamespace(dag_id="salesforce-export", run_id=run_id, logical_date=None, run_after=now)
     task = SimpleNamespace(try_number=1, xcom_push=lambda key, value: None)  # there is no page of Airflow to show links
-    return {"dag_run": run, "task": operator, "ti": task, "outlet_events": OutletEventAccessors()}
+    return {"dag_run": run, "ti": task, "outlet_events": OutletEventAccessors()}

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator, BaseOperatorLink
 
+from airflow_provider_salesforce_export.exceptions import ConfigurationError
 from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
-from airflow_provider_salesforce_export.operators.links import ConnectionLink
+from airflow_provider_salesforce_export.operators.links import ConnectionLink, PushedLink
 from airflow_provider_salesforce_export.operators.retries import HAS_RETRY_POLICIES, retry_policy
 from airflow_provider_salesforce_export.operators.waiting import unpacked
 
@@ -36,10 +37,20 @@ class SalesforceOperator(BaseOperator):
 
     def __init__(self, *, salesforce_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if not salesforce_conn_id:
+            raise ConfigurationError(f"salesforce_conn_id must name a connection, not {salesforce_conn_id!r}.")
         self.salesforce_conn_id = salesforce_conn_id
-        self.addresses: dict[str, str] = {}  # what the links of this task lead to
         if HAS_RETRY_POLICIES and self.retry_policy is None:
             self.retry_policy = retry_policy()
+
+    def pre_execute(self, context: Any) -> None:
+        """
+        Keep the links that are pushed while the task runs from being overwritten when it ends.
+
+        :param context: The task's context.
+        """
+        super().pre_execute(context)
+        self.operator_extra_links = [link for link in self.operator_extra_links if not isinstance(link, PushedLink)]
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """
@@ -50,7 +61,5 @@ class SalesforceOperator(BaseOperator):
         :param context: The task's context.
         """
         if next_kwargs and "event" in next_kwargs:  # not where the trigger failed
-            event = unpacked(next_kwargs["event"])
-            self.addresses = event.pop("addresses")
-            next_kwargs = next_kwargs | {"event": event}
+            next_kwargs = next_kwargs | {"event": unpacked(next_kwargs["event"])}
         return super().resume_execution(next_method, next_kwargs, context)

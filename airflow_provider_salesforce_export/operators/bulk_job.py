@@ -44,7 +44,7 @@ def await_job(operator: PlanningOperator, client: SalesforceClient, job: Job, ev
             )
         operator.log.info("Waiting for the Bulk job %s, which is %s, until %s.", job.id, found.state, until)
         if operator.deferrable:
-            state = packed(operator, event | {"api_calls": client.usage.calls})
+            state = packed(event | {"api_calls": client.usage.calls})
             trigger = BulkJobTrigger(operator.salesforce_conn_id, job.id, until.isoformat(), delay, state)
             operator.defer(trigger=trigger, method_name="resume")
         time.sleep(delay)

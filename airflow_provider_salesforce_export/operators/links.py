@@ -1,13 +1,13 @@
 """
 Where a task's page in Airflow leads to: the folder of the export, the Bulk job, the connection's key.
 
-An address is pushed as an XCom as soon as it is known, so that the link is there while the task still runs: Airflow
-reads nothing but that XCom when it shows the page. At the end of the task it asks for the address again, and pushes it.
+Airflow reads an XCom when it shows a page, and nothing else. It pushes what ``get_link`` returns when the task ends;
+here, an address is pushed as soon as it is known, so that the link is there while the task runs or is deferred.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from airflow.providers.common.compat.sdk import BaseOperatorLink
@@ -17,29 +17,27 @@ if TYPE_CHECKING:
     from airflow.sdk.types import TaskInstanceKey
 
     from airflow_provider_salesforce_export.export.destination import Folder
-    from airflow_provider_salesforce_export.operators.base import SalesforceOperator
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
 
-class _PushedLink(BaseOperatorLink):
+class PushedLink(BaseOperatorLink):
+    """A link whose address the task pushes; Airflow is not to ask for it at the end."""
+
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
         """
-        Return the address that the task has pushed; empty where there is none.
+        Return nothing: the address is known to the task alone.
 
         :param operator: The operator.
         :param ti_key: The task.
         """
-        addresses: dict[str, str] = getattr(operator, "addresses", {})
-        return addresses.get(self.xcom_key, "")
+        return ""
 
     @classmethod
     def _push(cls, context: Context, address: str) -> None:
-        key, task = cls().xcom_key, cast("SalesforceOperator", context["task"])
-        task.addresses[key] = address
-        context["ti"].xcom_push(key=key, value=address)
+        context["ti"].xcom_push(key=cls().xcom_key, value=address)
 
 
-class ExportFolderLink(_PushedLink):
+class ExportFolderLink(PushedLink):
     """The folder of the export, in the web console of its store."""
 
     name = "Export folder"
@@ -56,7 +54,7 @@ class ExportFolderLink(_PushedLink):
             cls._push(context, address)
 
 
-class BulkJobLink(_PushedLink):
+class BulkJobLink(PushedLink):
     """The Bulk job, in Salesforce's Setup, "Bulk Data Load Jobs"."""
 
     name = "Bulk job in Salesforce"

@@ -10,6 +10,8 @@ from airflow.utils.session import create_session
 from airflow_provider_salesforce_export import ObjectType, SalesforceExportOperator, SalesforceExportTaskGroup
 from airflow_provider_salesforce_export.export import page, progress
 from airflow_provider_salesforce_export.operators import bulk_job
+from airflow_provider_salesforce_export.operators.count import SalesforceExportCountOperator
+from airflow_provider_salesforce_export.operators.links import BulkJobLink, ConnectionLink, ExportFolderLink
 from tests.integration.conftest import run
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
@@ -17,17 +19,41 @@ pytestmark = pytest.mark.usefixtures("airflow_database")
 BULK_JOB = r"/lightning/setup/AsyncApiJobStatus/page\?address=%2F750\w{15}$"
 
 
-def links(dag, task):
+def links(task):
     """Return the links of a task by name, as the page of Airflow has them."""
-    return {
+    addresses = {
         link.name: task.xcom_pull(task_ids=task.task_id, map_indexes=task.map_index, key=link.xcom_key)
-        for link in dag.get_task(task.task_id).operator_extra_links
+        for link in (ExportFolderLink(), BulkJobLink(), ConnectionLink())
     }
+    return {name: address for name, address in addresses.items() if address}
 
 
 def rendered(task):
     with create_session() as session:
         return RenderedTaskInstanceFields.get_templated_fields(task, session=session)
+
+
+def test_links_stay_where_a_task_fails_after_it_was_deferred(start_org, connections, make_dag, tmp_path, monkeypatch):
+    monkeypatch.setattr(bulk_job, "FIRST_DELAY", 0.2)
+    server = start_org(contacts=30, bulk_seconds=0.1)
+    connections(server)
+    resume = SalesforceExportCountOperator.resume
+
+    def fail_when_resumed(self, context, event):
+        if "plan" in event:
+            raise RuntimeError("The trigger is gone.")
+        return resume(self, context, event)
+
+    monkeypatch.setattr(SalesforceExportCountOperator, "resume", fail_when_resumed)
+    with make_dag() as dag:
+        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), api="bulk")
+
+    dag_run, tasks = run(dag)
+
+    assert dag_run.state == "failed"
+    found = links(tasks["contacts.count", -1])
+    assert re.search(BULK_JOB, found["Bulk job in Salesforce"])
+    assert found["Salesforce connection"] == "/plugin/salesforce?conn_id=salesforce_export_default"
 
 
 def test_page_tasks_are_named_by_their_pages_and_rows(start_org, connections, make_dag, tmp_path):
@@ -120,16 +146,16 @@ def test_a_bulk_job_links_to_its_page_in_salesforce_and_every_task_to_the_connec
     dag_run, tasks = run(dag)
 
     assert dag_run.state == "success"
-    found = {task.task_id: links(dag, task) for task in tasks.values()}
+    found = {task.task_id: links(task) for task in tasks.values()}
     job = found["contacts.count"].pop("Bulk job in Salesforce")
     assert job.startswith(server.url)
     assert re.search(BULK_JOB, job)
     assert found["contacts.pages"].pop("Bulk job in Salesforce") == job
     connection = "/plugin/salesforce?conn_id=salesforce_export_default"
     assert found == {  # a folder on a worker's disk has no address
-        "contacts.count": {"Export folder": "", "Salesforce connection": connection},
-        "contacts.pages": {"Export folder": "", "Salesforce connection": connection},
-        "contacts.publish": {"Export folder": "", "Salesforce connection": connection},
+        "contacts.count": {"Salesforce connection": connection},
+        "contacts.pages": {"Salesforce connection": connection},
+        "contacts.publish": {"Salesforce connection": connection},
     }
     assert tasks["contacts.pages", 0].rendered_map_index == "chunk 1 of 1"
 

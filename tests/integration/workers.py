@@ -129,9 +129,8 @@ class Try:
             data_interval_end=NOW,
         )
         ti = SimpleNamespace(try_number=self.number, xcom_push=lambda key, value: self.push(key, value))
-        operator = self.operator()
-        context = {"dag_run": run, "task": operator, "ti": ti, "outlet_events": OutletEventAccessors()}
-        self.push(self.task, operator.execute(context))
+        context = {"dag_run": run, "ti": ti, "outlet_events": OutletEventAccessors()}
+        self.push(self.task, self.operator().execute(context))
 
 
 def _work(job):
