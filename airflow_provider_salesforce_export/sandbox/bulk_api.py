@@ -14,7 +14,7 @@ from airflow_provider_salesforce_export.sandbox.errors import SalesforceError
 from airflow_provider_salesforce_export.sandbox.messages import Reply
 
 if TYPE_CHECKING:
-    from airflow_provider_salesforce_export.sandbox.bulk_jobs import BulkJob
+    from airflow_provider_salesforce_export.sandbox.bulk_job import BulkJob
     from airflow_provider_salesforce_export.sandbox.messages import Request
     from airflow_provider_salesforce_export.sandbox.org import SandboxOrg
 
