@@ -157,7 +157,7 @@ CONNECTION_FIELDS = {
     ),
     "timeout": _field(
         "Query timeout",
-        "Seconds to wait for a reply to a query. Blank: 120.",
+        "Seconds to wait for a reply to a query. Blank: 180.",
         "number",
         exclusiveMinimum=0,
     ),

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.exceptions import InconsistentPagesError
 from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.bulk_job import delete_job, with_chunks
 from airflow_provider_salesforce_export.export.bulk_rows import RowReader
-from airflow_provider_salesforce_export.export.doubles import Doubles
+from airflow_provider_salesforce_export.export.duplicates import DuplicateCheck
 from airflow_provider_salesforce_export.export.formats.page_format import PageFormat
 from airflow_provider_salesforce_export.export.page import Page, PageResult, position, write_pages
 from airflow_provider_salesforce_export.salesforce.bulk_job import ResultPage
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_PARALLEL_READS = 4
 _CHARACTERS_PER_FILE = 20_000_000
 """Rows may be large."""
 
@@ -93,7 +95,7 @@ def complete_chunks(
     folder: Folder,
     pages: Sequence[PageResult],
     lost: set[int],
-    doubles: Doubles,
+    duplicates: DuplicateCheck,
     *,
     attempt: int,
 ) -> tuple[list[PageResult], list[Repair]]:
@@ -105,7 +107,7 @@ def complete_chunks(
     :param folder: Where the files lie.
     :param pages: What the page tasks returned, in any order, of the files that are there.
     :param lost: The numbers of chunks that files are missing of.
-    :param doubles: Has looked at the files that are there.
+    :param duplicates: Knows the files that are there.
     :param attempt: Which try this is, from 1: the files of an earlier one are never overwritten.
     :raises InconsistentPagesError: The files do not hold all that the job found, or they hold a record twice.
     """
@@ -121,7 +123,7 @@ def complete_chunks(
             repairs.append({"kind": "lost", "page": chunk.first_page, "after": None, "until": None, "rows": rows})
             log.warning("Read chunk %d again: %d rows.", chunk.first_page, rows)
             whole += read
-        doubles = _read_again(plan, folder, whole)
+        duplicates = _checked_again(plan, folder, whole)
     rows = sum(page["rows"] for page in whole)
     if rows != plan.job.records:
         delete_job(client, plan)  # or the next try would take it up, to end alike
@@ -129,7 +131,7 @@ def complete_chunks(
             f"The files hold {rows} rows, and the Bulk job {plan.job.id} found {plan.job.records} records. Nothing was "
             "published; clear the task that counts, so that all is read anew."
         )
-    if doubles.were_found():
+    if duplicates.found():
         delete_job(client, plan)
         raise InconsistentPagesError(
             "Two chunks of the Bulk job hold the same record. Nothing was published; clear the task that counts, so "
@@ -138,9 +140,12 @@ def complete_chunks(
     return sorted(whole, key=position), repairs
 
 
-def _read_again(plan: Plan, folder: Folder, pages: Sequence[PageResult]) -> Doubles:
-    doubles = Doubles(plan, pages)
-    for page in pages:
-        if page["file"]:
-            doubles.look_at(page, destination.read(folder / page["file"]))
-    return doubles
+def _checked_again(plan: Plan, folder: Folder, pages: Sequence[PageResult]) -> DuplicateCheck:
+    duplicates = DuplicateCheck(plan, pages)
+
+    def add(page: PageResult) -> None:
+        duplicates.add(page, destination.read(folder / page["file"]))
+
+    with ThreadPoolExecutor(_PARALLEL_READS) as threads:
+        list(threads.map(add, filter(duplicates.needs, pages)))
+    return duplicates

@@ -57,20 +57,21 @@ def start_job(
     :param folder: Where the export goes.
     :param bulk_timeout: How long a job may take.
     :param by_rest: Makes the plan to be returned instead where Bulk API 2.0 refuses the query, and was not asked for.
-    :raises QueryError: Bulk API 2.0 was asked for, and refuses the query.
+    :raises QueryError: Bulk API 2.0 refuses the query, and was asked for, or REST cannot read it either.
     :raises SalesforceError: See :mod:`airflow_provider_salesforce_export.exceptions`.
     """
     try:
         return replace(plan, job=_job(client, plan, folder, bulk_timeout))
     except (QueryError, ConfigurationError) as error:
-        if plan.request.api == "bulk":
+        if plan.request.api == "bulk" or not plan.is_countable:
             raise
-        reason = f"Bulk API 2.0 refuses the query: {error}"
-        log.warning("Reading by REST, because %s", reason)
         try:
-            return replace(by_rest(), api_reason=reason)
+            plan = by_rest()
         except ConfigurationError:
             raise error from None  # a query that is too long for REST
+        reason = f"Bulk API 2.0 refuses the query: {error}"
+        log.warning("Reading by REST, because %s", reason)
+        return replace(plan, api_reason=reason)
 
 
 def with_chunks(client: SalesforceClient, plan: Plan, found: BulkJob) -> Plan:
@@ -84,14 +85,15 @@ def with_chunks(client: SalesforceClient, plan: Plan, found: BulkJob) -> Plan:
     """
     assert plan.job
     found.require_success(plan.job.soql)
-    # Without records, Salesforce may answer that there is no result, as before a job is complete.
-    results = client.bulk.result_pages(plan.job.id) if found.records else []
+    # Without records, Salesforce may answer that there is no result, as before a job is complete. Where records were
+    # counted, that is asked again rather than believed: a try that follows counts anew.
+    results = client.bulk.result_pages(plan.job.id) if found.records or plan.total else []
     chunks = [Segment(first_page=result.number + 1, pages=1, rows_before=0, chunk=result.path) for result in results]
     log.info(
         "The Bulk job %s found %s, in %s.", found.id, counted(found.records, "record"), counted(len(chunks), "chunk")
     )
     job = replace(plan.job, records=found.records)
-    total = plan.total or found.records  # without rows, there would be no job
+    total = plan.total if plan.is_countable else found.records
     return replace(plan, job=job, total=total, total_pages=len(chunks), segments=tuple(chunks))
 
 

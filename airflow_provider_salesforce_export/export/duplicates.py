@@ -24,12 +24,12 @@ _PARTITIONS = 64
 """Compared one after the other, so that a small part of the hashes is in a set at a time."""
 
 
-class Doubles:
+class DuplicateCheck:
     """
     Looks for Ids that are in two files. Threads may share it.
 
     :param plan: The plan, which says how the files are written.
-    :param pages: The files that :meth:`look_at` will be given.
+    :param pages: The files that there are.
     """
 
     def __init__(self, plan: Plan, pages: Iterable[PageResult]) -> None:
@@ -37,19 +37,27 @@ class Doubles:
         self._suspects = {page["file"] for page in _overlapping(pages)}
         self._hashes = [array("q") for _ in range(_PARTITIONS)]
 
-    def look_at(self, page: PageResult, content: bytes) -> None:
+    def needs(self, page: PageResult) -> bool:
         """
-        Take a file into account.
+        Return whether the Ids of a file are to be compared with those of others.
+
+        :param page: What was reported of it.
+        """
+        return page["file"] in self._suspects
+
+    def add(self, page: PageResult, content: bytes) -> None:
+        """
+        Take a file into account, if it is needed.
 
         :param page: What was reported of it.
         :param content: What it holds.
         """
-        if page["file"] in self._suspects:
+        if self.needs(page):
             for record_id in self._format.ids(content):
                 value = hash(record_id)
                 self._hashes[value % _PARTITIONS].append(value)
 
-    def were_found(self) -> bool:
+    def found(self) -> bool:
         """Return whether an Id was in two files."""
         return any(len(set(part)) < len(part) for part in self._hashes)
 

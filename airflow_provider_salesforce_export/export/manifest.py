@@ -22,7 +22,7 @@ from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.bulk_chunk import complete_chunks
 from airflow_provider_salesforce_export.export.bulk_job import delete_job
 from airflow_provider_salesforce_export.export.commit import Manifest, commit, is_replaced, manifest_in
-from airflow_provider_salesforce_export.export.doubles import Doubles
+from airflow_provider_salesforce_export.export.duplicates import DuplicateCheck
 from airflow_provider_salesforce_export.export.formats.choices import ALWAYS_FLAT
 from airflow_provider_salesforce_export.export.repair import Repair, Repairer
 from airflow_provider_salesforce_export.export.words import counted, size
@@ -68,12 +68,12 @@ def publish(
         plan, results = plan.renewed(), []
     with ThreadPoolExecutor(1) as thread:
         counting = thread.submit(_count, client, plan)
-        doubles = Doubles(plan, results if plan.job else ())
-        pages, repairs = _check_files(folder, results, doubles), list[Repair]()
+        duplicates = DuplicateCheck(plan, results if plan.job else ())
+        pages, repairs = _check_files(folder, results, duplicates), list[Repair]()
     if plan.job:
         kept = {page["file"] for page in pages}
         lost = {page["page"] for page in results if page["file"] not in kept}
-        pages, repairs = complete_chunks(client, plan, folder, pages, lost, doubles, attempt=attempt)
+        pages, repairs = complete_chunks(client, plan, folder, pages, lost, duplicates, attempt=attempt)
     elif plan.total:  # Where there was nothing to count, there is nothing to cover.
         pages, repairs = Repairer(client, plan, folder, attempt=attempt).repair(pages)
     count_after = _count(client, plan) if repairs and not plan.job else counting.result()
@@ -87,6 +87,8 @@ def publish(
 
 
 def _count(client: SalesforceClient, plan: Plan) -> int | None:
+    if not plan.is_countable:
+        return None
     try:
         return client.count(plan.request.query.count(), include_deleted=plan.request.include_deleted)
     except SalesforceError as error:
@@ -96,7 +98,7 @@ def _count(client: SalesforceClient, plan: Plan) -> int | None:
         return None
 
 
-def _check_files(folder: Folder, results: Sequence[PageResult], doubles: Doubles) -> list[PageResult]:
+def _check_files(folder: Folder, results: Sequence[PageResult], duplicates: DuplicateCheck) -> list[PageResult]:
     """
     Compare each file with what its page reported: a page that was replaced or cut must not be published.
 
@@ -110,7 +112,7 @@ def _check_files(folder: Folder, results: Sequence[PageResult], doubles: Doubles
             return None
         sha256 = hashlib.sha256(content).hexdigest()
         if sha256 == page["sha256"]:
-            doubles.look_at(page, content)
+            duplicates.add(page, content)
         return sha256, len(content)
 
     written = [page for page in results if page["file"]]
@@ -186,11 +188,12 @@ def _meter(client: SalesforceClient, manifest: Manifest) -> None:
 
 
 def _report(manifest: Manifest, folder: Folder) -> None:
-    if manifest["drift"] or manifest["count_after"] not in (None, manifest["count"]):
+    count, count_after = manifest["count"], manifest["count_after"]
+    if manifest["drift"] or count_after not in (None, count):
         log.info(
-            "Records came or went meanwhile: counted %s before, %s after; the pages cover the object exactly once.",
-            manifest["count"],
-            manifest["count_after"],
+            "Records came or went meanwhile: counted %s before%s; the pages cover the object exactly once.",
+            f"{count:,}",
+            "" if count_after is None else f", {count_after:,} after",
         )
     log.info(
         "Published %s of %s in %s, %s, with %s and %s in %.1f s: %s",

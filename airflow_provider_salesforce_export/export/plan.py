@@ -103,13 +103,14 @@ class Plan:
     :param request: What is to be exported, its fields as Salesforce spells them.
     :param schema: The columns.
     :param pagination: ``offset``, ``range`` or ``bulk``.
-    :param total: Rows, as counted; those that the job found where to count took too long, and 0 before it is complete.
+    :param total: Rows, as counted; those that the job found where they could not be, and 0 before it is complete.
     :param total_pages: Pages, as planned; the chunks of a job's results, and 0 before it is complete.
     :param run: A short name that all files of this attempt share; it begins with :attr:`run_key`.
     :param started_at: When the rows were counted, in ISO 8601, UTC.
     :param api_reason: Why it is, or is not, ``bulk``.
     :param job: The Bulk job, once it is submitted.
     :param schema_change: How the columns differ from those of the export before; None where they do not.
+    :param is_countable: Whether Salesforce counts the rows in time.
     :param segments: Together, all pages.
     """
 
@@ -123,6 +124,7 @@ class Plan:
     api_reason: str = ""
     job: Job | None = None
     schema_change: SchemaChange | None = None
+    is_countable: bool = True
     segments: tuple[Segment, ...] = field(default=(), repr=False)
 
     @property
@@ -183,6 +185,7 @@ class Plan:
             started_at=plain["started_at"],
             job=Job(**plain["job"]) if plain["job"] else None,
             schema_change=plain["schema_change"],
+            is_countable=plain["is_countable"],
             segments=tuple(Segment(**segment) for segment in segments),
         )
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_TOO_SLOW = {"QUERY_TIMEOUT", "REQUEST_RUNNING_TOO_LONG"}
 _API_NAMES = {"rest": "REST", "bulk": "Bulk API 2.0"}
 _PAGINATION_NAMES = {"offset": "LIMIT and OFFSET", "range": "ranges of Ids"}
 _FILL = 0.95  # so full are the pages of a range planned: ranges come out a little larger and smaller than their share
@@ -87,6 +88,7 @@ def make_plan(
         total_pages=total_pages,
         run=new_run(run_id),
         started_at=started_at.isoformat(timespec="milliseconds"),
+        is_countable=not refused,
         segments=tuple(segments),
     )
 
@@ -96,7 +98,7 @@ def _survey(client: SalesforceClient, request: Request) -> tuple[IdRange, Salesf
     try:
         return survey(client, request), None
     except SalesforceError as error:
-        if error.error_code != "QUERY_TIMEOUT":
+        if error.error_code not in _TOO_SLOW:
             raise
         return IdRange(None, None, 0), error
 

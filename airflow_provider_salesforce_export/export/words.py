@@ -21,4 +21,4 @@ def size(number: int) -> str:
     """
     if number < 1_000:
         return counted(number, "byte")
-    return f"{number / 1e3:.1f} kB" if number < 1_000_000 else f"{number / 1e6:,.1f} MB"
+    return f"{number / 1e3:.1f} kB" if number < 999_950 else f"{number / 1e6:,.1f} MB"

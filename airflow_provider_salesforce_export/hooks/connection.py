@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 DEFAULT_CONN_ID = "salesforce_export_default"
 DEFAULT_AUTH_TIMEOUT = 10.0
-DEFAULT_TIMEOUT = 120.0
+# Salesforce gives up a query after about two minutes: its answer says so, and an export may go on by Bulk API 2.0.
+DEFAULT_TIMEOUT = 180.0
 DEFAULT_SCOPES = ("api", "refresh_token")
 
 _SYNONYMS = {

@@ -10,7 +10,13 @@ from urllib.parse import quote
 
 import msgspec
 
-from airflow_provider_salesforce_export.exceptions import ApiVersionError, QueryError, SalesforceError
+from airflow_provider_salesforce_export.exceptions import (
+    ApiVersionError,
+    AuthenticationError,
+    QueryError,
+    QuotaReachedError,
+    SalesforceError,
+)
 from airflow_provider_salesforce_export.salesforce.bulk import BulkQueries
 from airflow_provider_salesforce_export.salesforce.errors import incomplete
 from airflow_provider_salesforce_export.salesforce.meter import UNMETERED
@@ -218,6 +224,8 @@ class SalesforceClient:
         batch: Batch[Any]
         try:
             batch, size = self._api.get(path, {"q": soql} if soql else None, parse=partial(_batch, record_type))
+        except (AuthenticationError, QuotaReachedError):
+            raise  # it was not asked
         except SalesforceError:
             log_failed_query(time.monotonic() - started, what)
             raise

@@ -27,6 +27,8 @@ _MAX_SHOWN = 500  # characters of a reply: enough for every message of Salesforc
 _TOO_MANY = "REQUEST_LIMIT_EXCEEDED"
 """The day's quota (``TotalRequests Limit exceeded.``), or ``ConcurrentRequests`` and its kin."""
 
+_TOO_SLOW = "The query is too slow: use api='bulk', a smaller page_size or a narrower where."
+
 _MEANINGS: dict[str, tuple[type[SalesforceError], str]] = {
     "MALFORMED_QUERY": (QueryError, "Correct the fields or the where of the object type."),
     "INVALID_FIELD": (
@@ -40,7 +42,8 @@ _MEANINGS: dict[str, tuple[type[SalesforceError], str]] = {
     ),
     "INVALID_QUERY_FILTER_OPERATOR": (QueryError, "Correct the where of the object type."),
     "NUMBER_OUTSIDE_VALID_RANGE": (QueryError, "Use pagination='auto' for objects of this size."),
-    "QUERY_TIMEOUT": (SalesforceError, "The query is too slow: use a smaller page_size or a narrower where."),
+    "QUERY_TIMEOUT": (SalesforceError, _TOO_SLOW),
+    "REQUEST_RUNNING_TOO_LONG": (SalesforceError, _TOO_SLOW),
     "OPERATION_TOO_LARGE": (
         SalesforceError,
         "The query is too large: use a smaller page_size or a narrower where.",

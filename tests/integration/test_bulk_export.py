@@ -12,7 +12,12 @@ from functools import partial
 
 import pytest
 
-from airflow_provider_salesforce_export.exceptions import ConfigurationError, InconsistentPagesError, SalesforceError
+from airflow_provider_salesforce_export.exceptions import (
+    ConfigurationError,
+    InconsistentPagesError,
+    QueryError,
+    SalesforceError,
+)
 from airflow_provider_salesforce_export.export import api_choice, bulk_chunk, destination, progress
 from airflow_provider_salesforce_export.export import page as page_module
 from airflow_provider_salesforce_export.export import plan as plans
@@ -319,7 +324,18 @@ def test_what_takes_too_long_to_be_counted_is_read_by_bulk(org, client, tmp_path
 
     assert exported.holds_exactly(ids_in(org))
     assert (exported.manifest["count"], exported.manifest["count_after"], exported.manifest["drift"]) == (900, None, 0)
+    assert calls(org, "v62.0/query", status=400) == 1  # nor is it tried again
     assert {page["pagination"]["total"] for page in exported.pages} == {900}
+
+
+def test_where_the_rows_cannot_be_counted_the_refusal_of_bulk_is_told(org, client, tmp_path):
+    counting_takes_too_long(org)
+    body = [{"errorCode": "API_ERROR", "message": "The entity is not supported."}]
+    org.org.fail_next(100, status=400, body=body, path_pattern="/jobs/query$")
+
+    with pytest.raises(QueryError, match="The entity is not supported"):
+        plan_of(client, tmp_path / "bulk", api="auto")
+    assert calls(org, "v62.0/query", status=400) == 1
 
 
 @pytest.mark.parametrize("words", [{"api": "rest"}, {"api": "auto", "pagination": "range"}])
@@ -382,7 +398,7 @@ def test_a_job_of_another_query_is_aborted_and_deleted(org, client, tmp_path):
     assert jobs(org) == {second: "InProgress"}
 
 
-def test_a_job_that_found_nothing_has_no_results_to_ask_for(org, client, tmp_path):
+def test_a_job_that_found_nothing_is_published_without_pages(org, client, tmp_path):
     plan = make_plan(client, replace(request_for(), api="bulk"), readers=4, run_id="run")
     for record_id in ids_in(org):
         org.org.delete("Contact", record_id)
@@ -393,7 +409,25 @@ def test_a_job_that_found_nothing_has_no_results_to_ask_for(org, client, tmp_pat
     manifest = publish(client, tmp_path, plan, pages, api_calls=0)
 
     assert (manifest["rows"], manifest["pages"], manifest["count_after"]) == (0, [], 0)
-    assert calls(org, "/result") == 0
+
+
+def test_a_job_that_says_it_found_nothing_of_what_was_counted_is_not_believed(org, client, tmp_path):
+    plan = make_plan(client, replace(request_for(), api="bulk"), readers=4, run_id="run")
+    plan = start_job(client, plan, tmp_path, bulk_timeout=timedelta(hours=1), by_rest=None)
+    plan = with_chunks(client, plan, replace(wait(client, plan), records=0))
+    pages = export_segments(client, plan, tmp_path, threads=2, attempt=1)
+
+    with pytest.raises(InconsistentPagesError, match=r"hold 900 rows, and the Bulk job \w+ found 0"):
+        publish(client, tmp_path, plan, pages, api_calls=0)
+
+
+def test_a_job_of_what_cannot_be_counted_may_find_nothing(org, client, tmp_path):
+    counting_takes_too_long(org)
+    nobody = replace(request_for(), query=request_for().query.where("LastName = 'nobody'"))
+
+    manifest = export(client, tmp_path, nobody).manifest
+
+    assert (manifest["count"], manifest["rows"], manifest["count_after"]) == (0, 0, None)
 
 
 def test_memory_stays_flat_while_the_files_of_a_chunk_are_written(start_org, client_of, tmp_path, monkeypatch):

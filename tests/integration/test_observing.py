@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 
 from airflow_provider_salesforce_export import SalesforceExportHook
-from airflow_provider_salesforce_export.exceptions import LoginRequiredError, QueryError
+from airflow_provider_salesforce_export.exceptions import LoginRequiredError, QueryError, QuotaReachedError
 from airflow_provider_salesforce_export.key_collection.key import Account
 from airflow_provider_salesforce_export.salesforce import query_log
 from tests.integration.api_server import outcome
@@ -152,6 +152,17 @@ def test_the_log_names_a_query_that_failed(start_org, client_of, caplog):
 
     (told,) = (message for message in caplog.messages if message.startswith("Query: "))
     assert re.fullmatch(rf"Query: failed after [\d.]+ s: {soql}", told)
+
+
+def test_a_query_that_was_not_sent_has_not_failed(start_org, client_of, caplog):
+    client = client_of(start_org(contacts=3, api_quota=10), api_quota_limit=0.1)
+    caplog.set_level(logging.DEBUG, logger="airflow_provider_salesforce_export")
+    client.describe("Contact")  # tells how many calls were made
+
+    with pytest.raises(QuotaReachedError):
+        client.count("SELECT COUNT() FROM Contact")
+
+    assert not [message for message in caplog.messages if message.startswith("Query: ")]
 
 
 @pytest.fixture

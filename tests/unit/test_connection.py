@@ -62,7 +62,7 @@ def test_defaults():
     assert org.login_url == org.login_page_url == "https://login.salesforce.com"
     assert (org.account_id, org.owner) == ("consumer-key", "login.salesforce.com")
     assert org.mongo_conn_id == "mongo_default"
-    assert (org.auth_timeout, org.timeout) == (10.0, 120.0)
+    assert (org.auth_timeout, org.timeout) == (10.0, 180.0)
     assert (org.redirect_uri, org.scopes) == (None, ("api", "refresh_token"))
     assert isinstance(org.grant(), RefreshTokenGrant)
 

@@ -18,6 +18,8 @@ def test_a_noun_has_the_number_of_its_number(number, text):
         (0, "0 bytes"),
         (1, "1 byte"),
         (999, "999 bytes"),
+        (999_949, "999.9 kB"),
+        (999_960, "1.0 MB"),
         (8_120, "8.1 kB"),
         (3_208_189, "3.2 MB"),
         (1_204_500_000, "1,204.5 MB"),
