@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
@@ -17,6 +18,21 @@ PASSING_STATUSES = (420, 429, 500, 502, 503, 504)
 """Replies after which the same request may succeed a moment later."""
 
 _MAX_RETRY_AFTER = 60  # seconds; a longer wait belongs to Airflow's retry_delay, not to a worker slot
+
+
+class _Session(requests.Session):
+    """Looks for proxies and certificates in the environment once for each host: requests does so for each request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._settings: dict[tuple[Any, ...], Any] = {}
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        parts = urlsplit(url)
+        key = (parts.scheme, parts.netloc, tuple(proxies.items()), stream, verify, cert)
+        if key not in self._settings:
+            self._settings[key] = super().merge_environment_settings(url, dict(proxies), stream, verify, cert)
+        return self._settings[key]
 
 
 def new_session(*, retries: int = 4, pool_size: int = 10) -> requests.Session:
@@ -35,7 +51,7 @@ def new_session(*, retries: int = 4, pool_size: int = 10) -> requests.Session:
         retry_after_max=_MAX_RETRY_AFTER,
         raise_on_status=False,
     )
-    session = requests.Session()
+    session = _Session()
     session.headers["User-Agent"] = f"airflow-provider-salesforce-export/{__version__} {default_user_agent()}"
     session.headers["Accept-Encoding"] = "gzip, deflate"
     adapter = HTTPAdapter(max_retries=retry, pool_maxsize=pool_size)

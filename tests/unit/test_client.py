@@ -174,6 +174,22 @@ def test_proxies_of_the_connection_come_before_those_of_the_environment(tokens, 
     assert http.calls[0].request.req_kwargs["proxies"]["https"] == "http://connection:3128"
 
 
+def test_the_environment_is_read_once_for_each_host(tokens, http, monkeypatch):
+    asked, get_environ_proxies = [], requests.sessions.get_environ_proxies
+    monkeypatch.setattr(
+        requests.sessions, "get_environ_proxies", lambda url, **no: asked.append(url) or get_environ_proxies(url, **no)
+    )
+    monkeypatch.setenv("HTTPS_PROXY", "http://environment:3128")
+    http.get(QUERY, json={"totalSize": 1, "done": True, "records": []})
+    client = SalesforceClient(tokens)
+
+    for _ in range(3):
+        client.count("SELECT COUNT() FROM Contact")
+
+    assert len(asked) == 1
+    assert {call.request.req_kwargs["proxies"]["https"] for call in http.calls} == {"http://environment:3128"}
+
+
 def test_a_dead_proxy_is_not_taken_for_a_wrong_domain(client, http):
     http.get(QUERY, body=requests.exceptions.ProxyError("Failed to resolve 'proxy'"))
 
