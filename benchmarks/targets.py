@@ -88,8 +88,8 @@ def bulk_targets(sizes: Iterable[Mapping[str, Any]]) -> list[Target]:
     for size in sizes:
         results, rows = size["results"], f"{size['rows']:,} rows"
         peer, package = (results[name]["best"] for name in ("simple-salesforce bulk2", BULK_IN_TASKS))
-        for name, cost in (("times as fast as bulk2", "seconds"), ("times less CPU than bulk2", "cpu")):
-            targets.append(Target(f"{name}, {rows}", peer[cost] / package[cost], 2, at_least=True))
+        faster = peer["seconds"] / package["seconds"]
+        targets.append(Target(f"times as fast as bulk2, {rows}", faster, 2, at_least=True))
         targets.append(Target(f"MiB, {rows}", package["memory"] / _MEBIBYTE, 200))
     return targets
 
