@@ -262,6 +262,15 @@ def test_a_large_object_is_exported_by_bulk_without_a_dag(cli, server, tmp_path)
     assert server.org.bulk_jobs.all() == []
 
 
+@pytest.fixture
+def interruptible():
+    """Let processes that are started now heed Ctrl-C also where these tests run in the background of a shell."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_control_c_aborts_the_job_of_an_export_without_a_dag(server, tmp_path):
     server.settings.bulk_seconds = 600
     with Terminal("export", "contacts", "--destination", tmp_path.as_uri(), "--api", "bulk") as terminal:
