@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_provider_salesforce_export.assets import export_asset
+    from airflow_provider_salesforce_export.assets import export_asset, salesforce_asset
+    from airflow_provider_salesforce_export.export.reading import read_manifest, read_rows
     from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
     from airflow_provider_salesforce_export.object_types import CONTACTS, DEALS, NOTES, ObjectType
     from airflow_provider_salesforce_export.operators.export import SalesforceExportOperator
@@ -27,6 +28,9 @@ __all__ = [
     "SalesforceExportTaskGroup",
     "__version__",
     "export_asset",
+    "read_manifest",
+    "read_rows",
+    "salesforce_asset",
 ]
 
 _MODULES = {
@@ -39,6 +43,9 @@ _MODULES = {
     "SalesforceExportTaskGroup": "task_groups",
     "__version__": "version",
     "export_asset": "assets",
+    "read_manifest": "export.reading",
+    "read_rows": "export.reading",
+    "salesforce_asset": "assets",
 }
 
 

@@ -56,7 +56,7 @@ def load() -> dict[str, int]:
 
 def load_export(database: sqlite3.Connection, path: ObjectStoragePath) -> int:
     """Load the export of a manifest in one transaction; return the number of its rows."""
-    from airflow_provider_salesforce_export.export.reading import read_manifest, read_rows
+    from airflow_provider_salesforce_export import read_manifest, read_rows
 
     manifest = read_manifest(path)
     name, columns, rows = manifest["object_type"], manifest["columns"], 0

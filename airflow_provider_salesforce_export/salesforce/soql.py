@@ -30,7 +30,7 @@ def quote(text: str) -> str:
 
 
 def in_lines(soql: str) -> str:
-    """Return a query for people: each of its clauses begins a line."""
+    """Return a query for people: each of its clauses begins a line, also those of queries within it."""
     return _CLAUSE.sub(lambda found: found[1] or "\n", soql)
 
 
