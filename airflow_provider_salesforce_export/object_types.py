@@ -125,7 +125,7 @@ class ObjectType:
 def _require_condition(name: str, where: str) -> None:
     _refuse_other_clauses(name, where)
     unquoted = _QUOTED.sub("''", where)
-    if not where.strip() or unquoted.lstrip().upper().startswith("WHERE "):
+    if not where.strip() or re.match(r"\s*WHERE\b", unquoted, re.IGNORECASE):
         raise ConfigurationError(
             f"where of {name!r} is a condition without the word WHERE, or None for all records, not {where!r}."
         )

@@ -88,7 +88,7 @@ def test_a_query_that_orders_or_cuts_is_refused(soql, named):
     ("where", "named"),
     [
         ("Name != null LIMIT 5", "LIMIT"),
-        ("WHERE Name != null", "without the word WHERE"),
+        ("where\nName != null", "without the word WHERE"),
         (" ", "None for all records"),
         ("LastModifiedDate > {{ ds }}", "mode='incremental'"),
     ],
