@@ -68,9 +68,9 @@ class _Canned(HTTPAdapter):
 
 
 def _write_pages(job: Mapping[str, Any]) -> dict[str, Any]:
-    from airflow_provider_salesforce_export.export.page import export_segments
     from airflow_provider_salesforce_export.export.plan import Plan, Segment
     from airflow_provider_salesforce_export.export.schema import Column, Schema
+    from airflow_provider_salesforce_export.export.segments import export_segments
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
     from benchmarks.contacts import StaticToken, contacts_request
 

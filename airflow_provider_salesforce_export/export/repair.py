@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.coverage import Tile, tile
 from airflow_provider_salesforce_export.export.formats.page_format import PageFormat
-from airflow_provider_salesforce_export.export.page import Page, PageResult, ids_of, range_pages, write_pages
+from airflow_provider_salesforce_export.export.page import Page, PageResult, ids_of, write_pages
 from airflow_provider_salesforce_export.export.plan import Segment
+from airflow_provider_salesforce_export.export.segments import range_pages
 from airflow_provider_salesforce_export.salesforce.record_ids import sort_key
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ class SalesforceExportOperator(PlanningOperator, AnnouncingOperator):
         """
         from airflow_provider_salesforce_export.assets import export_uri
         from airflow_provider_salesforce_export.export.manifest import publish
-        from airflow_provider_salesforce_export.export.page import export_segments
+        from airflow_provider_salesforce_export.export.segments import export_segments
         from airflow_provider_salesforce_export.lineage import datasets
 
         hook = SalesforceExportHook(

@@ -70,8 +70,8 @@ class SalesforceExportPagesOperator(SalesforceOperator):
         :param context: The task's context.
         :param event: The ``pages`` that this task has written before it was deferred.
         """
-        from airflow_provider_salesforce_export.export.page import export_segments
         from airflow_provider_salesforce_export.export.plan import Plan
+        from airflow_provider_salesforce_export.export.segments import export_segments
 
         hook = SalesforceExportHook(
             self.salesforce_conn_id,

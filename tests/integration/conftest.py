@@ -19,9 +19,9 @@ from airflow.timetables.interval import CronDataIntervalTimetable
 
 from airflow_provider_salesforce_export.export.commit import manifest_in
 from airflow_provider_salesforce_export.export.manifest import publish
-from airflow_provider_salesforce_export.export.page import export_segments
 from airflow_provider_salesforce_export.export.plan import Request
 from airflow_provider_salesforce_export.export.planning import make_plan
+from airflow_provider_salesforce_export.export.segments import export_segments
 from airflow_provider_salesforce_export.key_collection.collection import KeyCollection
 from airflow_provider_salesforce_export.key_collection.encryption import KeyEncryption
 from airflow_provider_salesforce_export.key_collection.key import Account

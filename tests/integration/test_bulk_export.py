@@ -18,14 +18,13 @@ from airflow_provider_salesforce_export.exceptions import (
     QueryError,
     SalesforceError,
 )
-from airflow_provider_salesforce_export.export import api_choice, bulk_chunk, destination, progress
-from airflow_provider_salesforce_export.export import page as page_module
+from airflow_provider_salesforce_export.export import api_choice, bulk_chunk, destination, progress, segments
 from airflow_provider_salesforce_export.export import plan as plans
 from airflow_provider_salesforce_export.export.bulk_job import start_job, with_chunks
 from airflow_provider_salesforce_export.export.formats.page_format import PageFormat
 from airflow_provider_salesforce_export.export.manifest import publish
-from airflow_provider_salesforce_export.export.page import export_segments
 from airflow_provider_salesforce_export.export.planning import make_plan
+from airflow_provider_salesforce_export.export.segments import export_segments
 from airflow_provider_salesforce_export.object_types import CONTACTS, DEALS, NOTES, ObjectType
 from airflow_provider_salesforce_export.salesforce.bulk import BulkQueries
 from airflow_provider_salesforce_export.salesforce.meter import Unmetered
@@ -228,7 +227,7 @@ def test_the_log_tells_of_a_chunk_while_it_is_read_and_takes_back_what_is_read_a
     for number in range(3_000):
         org.org.insert("Contact", LastName=f"Number {number}")
     monkeypatch.setattr(plans, "ROWS_PER_CHUNK_FILE", 500)
-    for module in (page_module, progress):
+    for module in (segments, progress):
         monkeypatch.setattr(module, "INTERVAL", 0.05)
     caplog.set_level(logging.INFO)
 

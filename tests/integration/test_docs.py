@@ -8,8 +8,8 @@ import pandas
 import pytest
 
 from airflow_provider_salesforce_export.export.manifest import publish
-from airflow_provider_salesforce_export.export.page import export_segments
 from airflow_provider_salesforce_export.export.planning import make_plan
+from airflow_provider_salesforce_export.export.segments import export_segments
 from tests.integration.conftest import ids_in, request_for
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reading.md").read_text()

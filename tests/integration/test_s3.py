@@ -17,8 +17,8 @@ from airflow_provider_salesforce_export import SalesforceExportTaskGroup
 from airflow_provider_salesforce_export.exceptions import InconsistentPagesError
 from airflow_provider_salesforce_export.export.destination import files
 from airflow_provider_salesforce_export.export.manifest import publish
-from airflow_provider_salesforce_export.export.page import export_segments
 from airflow_provider_salesforce_export.export.planning import make_plan
+from airflow_provider_salesforce_export.export.segments import export_segments
 from airflow_provider_salesforce_export.operators import bulk_job
 from tests.integration.conftest import ids_in, request_for, run
 

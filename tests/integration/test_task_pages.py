@@ -8,7 +8,7 @@ from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.utils.session import create_session
 
 from airflow_provider_salesforce_export import ObjectType, SalesforceExportOperator, SalesforceExportTaskGroup
-from airflow_provider_salesforce_export.export import page, progress
+from airflow_provider_salesforce_export.export import progress, segments
 from airflow_provider_salesforce_export.operators import bulk_job
 from airflow_provider_salesforce_export.operators.count import SalesforceExportCountOperator
 from airflow_provider_salesforce_export.operators.links import BulkJobLink, ConnectionLink, ExportFolderLink
@@ -162,7 +162,7 @@ def test_a_bulk_job_links_to_its_page_in_salesforce_and_every_task_to_the_connec
 
 def test_the_log_tells_how_far_it_is_and_sums_up(start_org, connections, make_dag, tmp_path, caplog, monkeypatch):
     connections(start_org(contacts=3000))
-    for module in (page, progress):
+    for module in (segments, progress):
         monkeypatch.setattr(module, "INTERVAL", 0)
     with make_dag() as dag:
         SalesforceExportOperator(
