@@ -79,6 +79,8 @@ def error_of(response: requests.Response) -> SalesforceError:
             SalesforceUnavailableError,
             "Salesforce could not answer for now: trying again later may help.",
         )
+    if advice and message and message[-1] not in ".!?":
+        message += "."
     text = f"Salesforce answered {response.status_code} {error_code or response.reason}: {message} {advice}".rstrip()
     return kind(text, error_code=error_code, status_code=response.status_code)
 

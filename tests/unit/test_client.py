@@ -219,6 +219,14 @@ def test_each_error_of_salesforce_says_who_mends_it(client, http, status, error_
     assert (caught.value.error_code, caught.value.status_code) == (error_code, status)
 
 
+@pytest.mark.parametrize("said", ["unexpected token: 'FORM'", "Bind variables only allowed in Apex code."])
+def test_advice_is_a_sentence_of_its_own_after_what_salesforce_says(client, http, said):
+    http.get(QUERY, status=400, json=[{"message": said, "errorCode": "MALFORMED_QUERY"}])
+
+    with pytest.raises(exceptions.QueryError, match=re.escape(f"{said.rstrip('.')}. Correct the fields")):
+        client.count("SELECT COUNT() FORM Contact")
+
+
 def test_the_quota_of_the_day_and_too_many_requests_at_once_are_told_apart(client, http):
     def refuse(message):
         http.get(QUERY, status=403, json=[{"message": message, "errorCode": "REQUEST_LIMIT_EXCEEDED"}])
