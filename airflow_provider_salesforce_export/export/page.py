@@ -87,15 +87,10 @@ def write_pages(pages: Iterable[Page], plan: Plan, folder: Folder, suffix: str) 
         if page.records:
             destination.write(folder / result["file"], content)
         result["seconds"] = round(time.monotonic() - started, 3)
-        log.info(
-            "%s %d of %d: %s, %s, %.2f s.",
-            plan.kind_of_page.capitalize(),
-            page.number,
-            plan.total_pages,
-            counted(result["rows"], "row"),
-            size(result["bytes"]),
-            result["seconds"],
-        )
+        which = f"{plan.kind_of_page.capitalize()} {page.number} of {plan.total_pages}"
+        if plan.job or page.part or not page.is_last_part:
+            which += f", file {page.part + 1}"
+        log.info("%s: %s, %s, %.2f s.", which, counted(result["rows"], "row"), size(result["bytes"]), result["seconds"])
         parts.append(result)
         if page.is_last_part:
             yield parts

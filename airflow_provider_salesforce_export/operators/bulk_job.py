@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_salesforce_export.exceptions import BulkJobError
+from airflow_provider_salesforce_export.export.words import counted
 from airflow_provider_salesforce_export.operators.waiting import packed
 from airflow_provider_salesforce_export.triggers.bulk_job import BulkJobTrigger, slower
 
@@ -39,10 +40,11 @@ def await_job(operator: PlanningOperator, client: SalesforceClient, job: Job, ev
             client.bulk.abort(job.id)
             raise BulkJobError(
                 f"The Bulk query job {job.id} was not complete after {bulk_timeout}, and was aborted: it was "
-                f"{found.state}, with {found.records} records so far. Its query: {job.soql}. Raise bulk_timeout, "
-                "narrow the where of the object type, or use api='rest'."
+                f"{found.state}, with {counted(found.records, 'record')} so far. Its query: {job.soql}. "
+                "Raise bulk_timeout, narrow the where of the object type, or use api='rest'."
             )
-        operator.log.info("Waiting for the Bulk job %s, which is %s, until %s.", job.id, found.state, until)
+        latest = f"{until:%Y-%m-%d %H:%M:%S %Z}"
+        operator.log.info("Waiting for the Bulk job %s, which is %s, until %s.", job.id, found.state, latest)
         if operator.deferrable:
             state = packed(event | {"api_calls": client.usage.calls})
             trigger = BulkJobTrigger(operator.salesforce_conn_id, job.id, until.isoformat(), delay, state)

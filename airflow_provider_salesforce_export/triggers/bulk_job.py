@@ -16,6 +16,7 @@ from airflow_provider_salesforce_export.exceptions import (
     SalesforceExportError,
     SalesforceUnavailableError,
 )
+from airflow_provider_salesforce_export.export.words import counted
 
 _SLOWER = 1.5  # times the delay before
 _LONGEST_DELAY = 60.0  # seconds
@@ -88,7 +89,7 @@ class BulkJobTrigger(BaseTrigger):
                 return False, hook.client.usage.calls
             except SalesforceExportError:
                 return True, 0
-            self.log.info("The Bulk job %s is %s, with %d records so far.", job.id, job.state, job.records)
+            self.log.info("The Bulk job %s is %s, with %s so far.", job.id, job.state, counted(job.records, "record"))
             return job.is_over, hook.client.usage.calls
 
     def _abort(self) -> None:

@@ -181,7 +181,9 @@ def test_a_job_that_takes_too_long_is_aborted(org, make_dag, tmp_path, capfd):
 
     assert dag_run.state == "failed"
     assert [job.state for job in org.org.bulk_jobs.all()] == ["Aborted"]
-    assert re.search(r"was not complete after 0:00:01, and was aborted.*Raise bulk_timeout", shown(capfd))
+    told = shown(capfd)
+    assert re.search(r"Waiting for the Bulk job \w+, which is \w+, until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\.", told)
+    assert re.search(r"was not complete after 0:00:01, and was aborted.*900 records so far.*Raise bulk_timeout", told)
 
 
 def test_a_job_that_somebody_aborts_is_not_awaited_for_ever(org, make_dag, tmp_path, capfd):

@@ -196,7 +196,8 @@ def test_json_lines_by_bulk_are_those_by_rest_byte_for_byte(org, client, tmp_pat
     assert len(written[0]) == len(ids_in(org, object_type.sobject)) + 1
 
 
-def test_a_chunk_becomes_files_of_a_bounded_number_of_rows_sorted_by_id(org, client, tmp_path, monkeypatch):
+def test_a_chunk_becomes_files_of_a_bounded_number_of_rows_sorted_by_id(org, client, tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
     org.settings.bulk_chunk_size = 2_000
     for number in range(1_500):
         org.org.insert("Contact", LastName=f"Number {number}")
@@ -206,6 +207,11 @@ def test_a_chunk_becomes_files_of_a_bounded_number_of_rows_sorted_by_id(org, cli
     assert [(page["page"], page["part"], page["rows"]) for page in found.manifest["pages"]] == [
         *((1, part, 500) for part in range(4)),
         (2, 0, 400),
+    ]
+    told = [line.partition(" rows")[0] for line in caplog.messages if re.match(r"Chunk \d", line)]
+    assert sorted(told) == [
+        *(f"Chunk 1 of 2, file {number}: 500" for number in range(1, 5)),
+        "Chunk 2 of 2, file 1: 400",
     ]
     assert all(page["data"] == sorted(page["data"], key=lambda record: record["Id"]) for page in found.pages)
     assert found.pages[1]["pagination"] == {
