@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from email import message_from_bytes
 from zipfile import ZipFile
 
 import pytest
@@ -73,6 +74,20 @@ def test_the_wheel_holds_the_whole_package_and_the_example_dags(wheel):
     assert packed == package | {f"{PACKAGE}/example_dags/{name}" for name in files_in(ROOT / "dags")}
     static = {f"{PACKAGE}/plugin/static/{name}" for name in ("page.js", "icon.svg", "icon-dark.svg")}
     assert {f"{PACKAGE}/py.typed", *static} <= packed
+
+
+def test_the_description_leads_to_no_file_that_a_package_index_has_not(wheel):
+    with ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = message_from_bytes(archive.read(name))
+    description = metadata.get_payload()
+
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert description.startswith("# airflow-provider-salesforce-export")
+    assert "The documentation begins at docs/index.md" in description
+    targets = re.findall(r"\[[^\]]*\]\(([^)]*)\)", description)
+    assert [target for target in targets if not target.startswith("https://")] == []
+    assert "docs/images" not in description
 
 
 def test_the_demo_runs_from_the_installed_package_in_an_empty_folder(demo, python):
