@@ -1,16 +1,22 @@
 """The documentation: nothing in it leads nowhere, and it names what there is."""
 
 import re
+import shlex
 import unicodedata
+from argparse import ArgumentParser
+from inspect import Parameter, signature
 from pathlib import Path
 from textwrap import indent
 
 import pytest
 import yaml
+from airflow.cli.cli_config import ARG_VERBOSE
 from airflow.dag_processing.dagbag import DagBag
 
 from airflow_provider_salesforce_export import exceptions
+from airflow_provider_salesforce_export.cli.definition import get_cli_commands
 from airflow_provider_salesforce_export.get_provider_info import get_provider_info
+from airflow_provider_salesforce_export.operators.export import SalesforceExportOperator
 from airflow_provider_salesforce_export.operators.retries import HOPELESS
 from airflow_provider_salesforce_export.sandbox import SandboxOrg
 from tests.unit.test_retries import needs_policies
@@ -31,6 +37,9 @@ from airflow_provider_salesforce_export import *
 with DAG("around"):
     export = SalesforceExportTaskGroup("contacts", group_id="of_the_reader", destination="file:///data/salesforce")
 """
+COMMANDS = {command.name: command for group in get_cli_commands() for command in group.subcommands}
+COMMAND_LINE = re.compile(r"^airflow salesforce-export ((?:.*\\\n)*.*)$", flags=re.MULTILINE)
+COMMAND_LINES = [line for page in [*PAGES, README] for line in COMMAND_LINE.findall(page.read_text())]
 METRIC = re.compile(r"[mM]eter(?:\([^)]*\))?\.(count|gauge|time)\(\"([\w.]+)\"(.*)\)")
 TYPES = {"count": "counter", "gauge": "gauge", "time": "timer"}
 LINK = re.compile(r"(?P<image>!?)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
@@ -99,12 +108,14 @@ def test_the_reference_has_what_tests_of_dag_authors_ask_an_org_for():
     assert all(hasattr(SandboxOrg, member) for member in reference.split(", "))
 
 
-def test_the_page_on_metrics_has_every_metric_with_its_type_and_its_tags():
-    sent = {}
-    for module in PACKAGE.rglob("*.py"):
-        for kind, name, arguments in METRIC.findall(module.read_text()):
-            sent[name] = (TYPES[kind], "object_type" in arguments)
+@pytest.fixture
+def sent():
+    """The metrics that are sent: by name their type, and whether they tell the object type."""
+    found = [metric for module in PACKAGE.rglob("*.py") for metric in METRIC.findall(module.read_text())]
+    return {name: (TYPES[kind], "object_type" in arguments) for kind, name, arguments in found}
 
+
+def test_the_page_on_metrics_has_every_metric_with_its_type_and_its_tags(sent):
     told = {}
     table = (DOCS / "metrics.md").read_text().partition("## Metrics")[2].partition("###")[0]
     for names, kind, tags in re.findall(r"^\| (`.+?) \| (\w+) \| (.+?) \|", table, flags=re.MULTILINE):
@@ -129,6 +140,67 @@ def test_the_page_on_errors_has_every_error_and_says_which_fail_at_once():
 
     assert {"SalesforceExportError", *fails_at_once} == errors.keys()
     assert fails_at_once == {name: {issubclass(errors[name], HOPELESS)} for name in fails_at_once}
+
+
+def defaults_of(cls):
+    """Return what a class of this package takes by name, with its defaults: None where there is none."""
+    ours = [each for each in cls.__mro__ if each.__module__.startswith(PACKAGE.name) and "__init__" in vars(each)]
+    parameters = [parameter for each in ours for parameter in signature(each.__init__).parameters.values()]
+    by_name = [parameter for parameter in parameters if parameter.kind is Parameter.KEYWORD_ONLY]
+    return {each.name: None if each.default is Parameter.empty else each.default for each in by_name}
+
+
+def default_of(argument):
+    """Return what the help of a command says that an argument is where it is not typed."""
+    if argument.kwargs.get("required") or not argument.flags[0].startswith("-"):
+        return "needed"
+    if argument.kwargs.get("action") == "store_true":
+        return "off"
+    said = re.search(r"\(default: (\w+)|(\w+) \(default\)", argument.kwargs["help"])
+    return said[1] or said[2] if said else ""
+
+
+def test_the_page_on_commands_has_every_option_with_its_default_and_an_example():
+    overview, *sections = re.split(r"^## ", (DOCS / "commands.md").read_text(), flags=re.MULTILINE)
+    told = {}
+    for section in sections:
+        rows = re.findall(r"^\| (`.+?`) \| (.*?) ?\| .+ \|$", section, flags=re.MULTILINE)
+        options = {tuple(re.findall(r"`(.+?)`", names)): default.strip("`") for names, default in rows}
+        told[section.partition("\n")[0]] = options
+        assert COMMAND_LINE.search(section)
+
+    def shown(argument):
+        first = argument.flags[0]
+        return argument.flags if first.startswith("-") else (argument.kwargs.get("metavar", first),)
+
+    assert told == {
+        name: {shown(argument): default_of(argument) for argument in command.args if argument is not ARG_VERBOSE}
+        for name, command in COMMANDS.items()
+    }
+    assert all(ARG_VERBOSE in command.args for command in COMMANDS.values())
+    assert ", ".join(f"`{flag}`" for flag in ARG_VERBOSE.flags) in overview
+
+
+@pytest.mark.parametrize("line", COMMAND_LINES)
+def test_every_command_on_a_page_can_be_typed(line):
+    name, *typed = shlex.split(line.replace("\\\n", ""))
+    parser = ArgumentParser(name, exit_on_error=False)
+    for argument in COMMANDS[name].args:
+        argument.add_to_parser(parser)
+
+    parser.parse_args(typed)
+
+
+def test_the_help_of_the_command_that_exports_names_the_defaults_of_the_operator():
+    defaults = defaults_of(SalesforceExportOperator)
+    named = {}
+    for argument in COMMANDS["export"].args:
+        name = argument.kwargs.get("dest", argument.flags[-1].lstrip("-").replace("-", "_"))
+        if name in defaults and default_of(argument) not in ("", "off", "needed"):
+            named[name] = default_of(argument)
+
+    assert named == {name: str(defaults[name]).lower() for name in named}
+    assert len(named) == 7
 
 
 @pytest.mark.parametrize(("page", "example"), EXAMPLES)
