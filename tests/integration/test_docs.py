@@ -14,15 +14,20 @@ from tests.integration.conftest import ids_in, request_for
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reading.md").read_text()
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.DOTALL | re.MULTILINE)
+PARTITION = "2026-11-21T020000Z"
 ROWS = 120
 
 
-def run_examples(folder, *marks):
+def run_examples(folder, *marks, partition=PARTITION):
     """Run the example that finds the files, then those that have a mark each, and return their names."""
-    names = {}
+    names, paths = {}, {"/data/salesforce": folder, PARTITION: partition}
+    if "=" in partition:
+        paths['"manifest.json"'] = '"_manifest.json"'  # as the page says of Hive partitions
     for mark in ("manifest = ", *marks):
         (example,) = [example for example in EXAMPLES if mark in example]
-        exec(example.replace("/data/salesforce", str(folder)), names)
+        for path, there in paths.items():
+            example = example.replace(path, str(there))
+        exec(example, names)
     return names
 
 
@@ -32,7 +37,7 @@ def export(start_org, client_of, tmp_path):
     server = start_org(contacts=ROWS)
     client = client_of(server)
 
-    def export(partition="2026-11-21T020000Z", **options):
+    def export(partition=PARTITION, **options):
         folder = tmp_path / "contacts" / partition
         folder.mkdir(parents=True)
         plan = make_plan(client, request_for(page_size=50, **options), readers=4, run_id=partition)
@@ -44,7 +49,7 @@ def export(start_org, client_of, tmp_path):
 def test_pages_of_json_are_read_by_the_manifest(export, tmp_path):
     server, export = export
     export()
-    (tmp_path / "contacts" / "2026-11-21T020000Z" / "page-00009-of-another-run.json").write_text("half a pa")
+    (tmp_path / "contacts" / PARTITION / "page-00009-of-another-run.json").write_text("half a pa")
 
     names = run_examples(tmp_path, "contact.Account.Name AS Account", "sha256")
 
@@ -75,14 +80,23 @@ def test_duckdb_reads_every_format_as_the_table_says(export, tmp_path, output_fo
     assert len(duckdb.sql(query, params={"names": names}).fetchall()) == ROWS
 
 
-def test_the_latest_state_has_each_record_once_as_it_was_last(export, tmp_path):
+@pytest.mark.parametrize(
+    ("before", "after", "manifest"),
+    [
+        ("2026-11-20T020000Z", PARTITION, "manifest.json"),
+        ("ds=2026-11-20", "ds=2026-11-21", "_manifest.json"),
+        ("ds=2026-11-20/snapshot=020000Z", "ds=2026-11-21/snapshot=020000Z", "_manifest.json"),
+    ],
+)
+def test_the_latest_state_has_each_record_once_as_it_was_last(export, tmp_path, before, after, manifest):
     server, export = export
-    export("2026-11-20T020000Z")
+    export(before)
     changed = min(ids_in(server))
     server.org.update("Contact", changed, LastName="Changed")
-    export("2026-11-21T020000Z")
+    export(after)
+    assert {path.name for path in tmp_path.rglob("*manifest.json")} == {manifest}
 
-    latest = run_examples(tmp_path, "QUALIFY")["latest"]
+    latest = run_examples(tmp_path, "QUALIFY", partition=after)["latest"]
 
     found = latest.project("Id, Name").fetchall()
     assert sorted(contact_id for contact_id, _ in found) == sorted(ids_in(server))

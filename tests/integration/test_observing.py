@@ -201,11 +201,12 @@ def test_openlineage_is_told_of_the_object_the_folder_and_the_query(
     event, manifest = told["COMPLETE"], published(tmp_path / "lake").manifest
     assert ends(event) == ends_of(server, tmp_path / "lake")
     assert event["job"]["facets"]["sql"]["query"] == manifest["soql"]
-    (written,) = event["outputs"]
+    (read,), (written,) = event["inputs"], event["outputs"]
     statistics = written["outputFacets"]["outputStatistics"]
     assert (statistics["rowCount"], statistics["size"]) == (1200, manifest["bytes"])
-    fields = {field["name"]: field.get("type") for field in written["facets"]["schema"]["fields"]}
-    assert fields == {column["path"]: column["type"] for column in manifest["columns"]}
+    for end in (read, written):
+        fields = {field["name"]: field.get("type") for field in end["facets"]["schema"]["fields"]}
+        assert fields == {column["path"]: column["type"] for column in manifest["columns"]}
     # A task that plans does not know at its start where the org is, but where its files go.
     assert ends(told["START"])[1] == ends(event)[1]
     assert ends(told["START"])[0] == (ends(event)[0] if task == "contacts.publish" else [])

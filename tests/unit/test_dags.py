@@ -40,14 +40,22 @@ def test_an_incremental_run_of_a_dag_has_a_day_to_read(bag, name):
     assert isinstance(bag.dags[f"salesforce_{name}"].timetable, CronDataIntervalTimetable)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "keep_logins", "load_contacts"])
 def test_the_trigger_form_has_typed_and_explained_fields(bag, name):
     params = bag.dags[f"salesforce_{name}"].params
 
+    assert params
+    for name in params:
+        param = params.get_param(name)
+        assert param.description
+        assert {"type", "title"} <= param.schema.keys()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_trigger_form_of_an_export_refuses_what_cannot_be(bag, name):
+    params = bag.dags[f"salesforce_{name}"].params
+
     assert sorted(params) == ["compression", "destination", "include_deleted", "mode", "output_format", "page_size"]
-    for param in params:
-        assert params.get_param(param).description
-        assert {"type", "enum"} & params.get_param(param).schema.keys()
     assert params.get_param("compression").schema["values_display"] == {"null": "none"}  # else the form shows: null
     for name, wrong in (("mode", None), ("output_format", None), ("page_size", 0)):
         with pytest.raises(ParamValidationError):

@@ -4,7 +4,10 @@ import re
 import shlex
 import unicodedata
 from argparse import ArgumentParser
-from inspect import Parameter, signature
+from ast import literal_eval
+from contextlib import suppress
+from datetime import timedelta
+from inspect import Parameter, getsource, signature
 from pathlib import Path
 from textwrap import indent
 
@@ -13,12 +16,15 @@ import yaml
 from airflow.cli.cli_config import ARG_VERBOSE
 from airflow.dag_processing.dagbag import DagBag
 
-from airflow_provider_salesforce_export import exceptions
+from airflow_provider_salesforce_export import exceptions, object_types, task_groups
 from airflow_provider_salesforce_export.cli.definition import get_cli_commands
 from airflow_provider_salesforce_export.get_provider_info import get_provider_info
+from airflow_provider_salesforce_export.hooks import salesforce_export
+from airflow_provider_salesforce_export.operators import base, choices, count, options, pages, publish
 from airflow_provider_salesforce_export.operators.export import SalesforceExportOperator
 from airflow_provider_salesforce_export.operators.retries import HOPELESS
 from airflow_provider_salesforce_export.sandbox import SandboxOrg
+from airflow_provider_salesforce_export.task_groups import SalesforceExportTaskGroup
 from tests.unit.test_retries import needs_policies
 
 ROOT = Path(__file__).parents[2]
@@ -142,12 +148,47 @@ def test_the_page_on_errors_has_every_error_and_says_which_fail_at_once():
     assert fails_at_once == {name: {issubclass(errors[name], HOPELESS)} for name in fails_at_once}
 
 
+def told_value(text):
+    """Return the value that a page tells in words."""
+    text = text.strip("`")
+    if text.startswith("the run's parameter `full_refresh"):
+        return choices.FULL_REFRESH_PARAM
+    if amount := re.fullmatch(r"(\d+) (minutes|hours)", text):
+        return timedelta(**{amount[2]: int(amount[1])})
+    with suppress(ValueError, SyntaxError):
+        return literal_eval(text.replace(",", ""))
+    return text or None
+
+
 def defaults_of(cls):
     """Return what a class of this package takes by name, with its defaults: None where there is none."""
     ours = [each for each in cls.__mro__ if each.__module__.startswith(PACKAGE.name) and "__init__" in vars(each)]
     parameters = [parameter for each in ours for parameter in signature(each.__init__).parameters.values()]
     by_name = [parameter for parameter in parameters if parameter.kind is Parameter.KEYWORD_ONLY]
     return {each.name: None if each.default is Parameter.empty else each.default for each in by_name}
+
+
+def test_the_readme_has_every_argument_of_the_task_group_and_of_the_operator_with_its_default():
+    table = README.read_text().partition("| argument | default | meaning |")[2].partition("\n\n")[0]
+    told = {}
+    for names, default in re.findall(r"^\| (`.+?`) \| (.*?) ?\| .+ \|$", table, flags=re.MULTILINE):
+        told |= dict.fromkeys(re.findall(r"`(\w+)`", names), told_value(default))
+
+    assert defaults_of(SalesforceExportTaskGroup) == told | {"group_id": None}
+    del told["max_page_tasks"]
+    assert defaults_of(SalesforceExportOperator) == told | {"object_type": None}
+
+
+def test_the_reference_has_the_value_of_every_default_that_its_signatures_show_by_name():
+    table = (DOCS / "operators.md").read_text().partition("| name | value |")[2].partition("\n\n")[0]
+    told = {}
+    for names, values in re.findall(r"^\| (`.+`) \| (.+) \|$", table, flags=re.MULTILINE):
+        names = re.findall(r"`(\w+)`", names)
+        told |= zip(names, map(told_value, values.split(", ") if len(names) > 1 else [values]), strict=True)
+
+    modules = [task_groups, object_types, salesforce_export, base, count, options, pages, publish]
+    shown = {name for module in modules for name in re.findall(r": [^=\n]+ = ([A-Z_]+)[,)\n]", getsource(module))}
+    assert told == {name: vars(module)[name] for module in modules for name in shown if name in vars(module)}
 
 
 def default_of(argument):
