@@ -172,8 +172,8 @@ def _environment(home: Path, pages: Path) -> dict[str, str]:
         "AIRFLOW__LOGGING__JSON_LOGS": "True",
         "SALESFORCE_EXPORT_DESTINATION": pages.as_uri(),
         "SALESFORCE_EXPORT_SQLITE": str(home / "salesforce.sqlite"),
-        # Airflow warns where it is not installed; nothing here draws with it.
-        "PYTHONWARNINGS": "ignore:Could not import graphviz",
+        # Airflow warns where it is not installed; nothing here draws with it. What comes last counts first.
+        "PYTHONWARNINGS": ",".join(filter(None, [os.getenv("PYTHONWARNINGS"), "ignore:Could not import graphviz"])),
     }
 
 

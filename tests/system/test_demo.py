@@ -67,7 +67,8 @@ def backfilled_window(api, dag_id, moment):
     return window
 
 
-def test_the_demo_exports_every_record_once_and_shows_what_it_did(checkout):
+def test_the_demo_exports_every_record_once_and_shows_what_it_did(checkout, monkeypatch):
+    monkeypatch.setenv("PYTHONWARNINGS", "default::DeprecationWarning")  # which Python hides otherwise
     with started("demo", checkout) as demo:
         shown, _ = demo.communicate(timeout=1200)
 
@@ -78,6 +79,12 @@ def test_the_demo_exports_every_record_once_and_shows_what_it_did(checkout):
     assert "Every record of the org is there exactly once" in shown
     assert "make ui" in shown
     assert len(list(checkout.glob(".demo/demo/pages/*/*/manifest.json"))) == 3
+    logged = (checkout / ".demo" / "demo.log").read_text()
+    assert "renewing the access token" in logged
+    # Airflow logs what a DAG file warns of without its category.
+    assert [
+        line for line in (shown + logged).splitlines() if re.search(r"Deprecat|deprecated|py\.warnings", line)
+    ] == []
     assert processes_in(checkout) == []
 
 
