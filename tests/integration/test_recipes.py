@@ -110,6 +110,7 @@ def test_several_orgs_in_one_mapped_task(dag, orgs, run_dag, lake):
     run = run_dag(dag)
 
     assert run.state == "success"
+    assert dag.task_dict["contacts"].doc_md.startswith("Exports the contacts")
     assert {task.rendered_map_index for task in run.get_task_instances()} == {"salesforce_emea", "salesforce_apac"}
     assert_each_org_is_exported(lake, orgs)
 

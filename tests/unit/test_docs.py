@@ -16,6 +16,7 @@ import yaml
 from airflow.cli.cli_config import ARG_VERBOSE
 from airflow.dag_processing.dagbag import DagBag
 
+import airflow_provider_salesforce_export as package
 from airflow_provider_salesforce_export import exceptions, object_types, task_groups
 from airflow_provider_salesforce_export.cli.definition import get_cli_commands
 from airflow_provider_salesforce_export.get_provider_info import get_provider_info
@@ -130,6 +131,13 @@ def test_the_page_on_metrics_has_every_metric_with_its_type_and_its_tags(sent):
     assert len(told) > 15
 
 
+def test_the_alert_on_the_page_asks_for_a_counter_that_is_sent(sent):
+    (block,) = re.findall(r"^```yaml\n(.*?)^```$", (DOCS / "metrics.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+
+    ((rule,),) = (group["rules"] for group in yaml.safe_load(block)["groups"])
+    assert {sent[name][0] for name in re.findall(r"airflow_salesforce_export_(\w+)", rule["expr"])} == {"counter"}
+
+
 def test_the_page_on_errors_has_every_error_and_says_which_fail_at_once():
     page = (DOCS / "errors.md").read_text()
     errors = {
@@ -242,6 +250,13 @@ def test_the_help_of_the_command_that_exports_names_the_defaults_of_the_operator
 
     assert named == {name: str(defaults[name]).lower() for name in named}
     assert len(named) == 7
+
+
+def test_the_reference_begins_with_an_import_of_all_that_is_public():
+    example = next(example for page, example in EXAMPLES if page == "operators.md")
+
+    exec(example, imported := {})
+    assert {*package.__all__} - {"__version__"} == imported.keys() - {"__builtins__"}
 
 
 @pytest.mark.parametrize(("page", "example"), EXAMPLES)
