@@ -42,8 +42,10 @@ TESTS = (
     "tests/integration/test_assets.py",
     "tests/integration/test_bulk_airflow.py",
     "tests/integration/test_hook.py",
+    "tests/integration/test_incremental.py",
     "tests/integration/test_observing.py",
     "tests/integration/test_plugin_export.py",
+    "tests/integration/test_recipes.py",
     "tests/integration/test_s3.py",
     "tests/integration/test_task_pages.py",
 )
