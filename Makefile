@@ -47,7 +47,7 @@ constraints: $(INSTALLED) ## Pin every dependency anew in constraints.txt
 	$(UV) pip compile --quiet --universal --upgrade --python-version 3.10 --all-extras --group dev --group docs --no-annotate \
 	    --custom-compile-command "make constraints" --output-file constraints.txt pyproject.toml
 
-matrix: $(INSTALLED) ## Test the lowest and highest versions on each Python (an hour); ARGS="--python 3.12 --versions lowest"
+matrix: $(INSTALLED) ## Test the lowest and highest versions on each Python (for hours); ARGS="--python 3.12 --versions lowest"
 	@$(BIN)/python -m tests.matrix $(ARGS)
 
 dist: $(INSTALLED) ## Build wheel and sdist into dist/, and check what a package index would refuse
