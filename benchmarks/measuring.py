@@ -39,7 +39,8 @@ def measure(work: Callable[[], Any]) -> tuple[Cost, Any]:
     Do some work, and return what it cost and what came of it.
 
     The memory is Linux's VmHWM (peak resident set) less VmRSS before the work, with the peak reset in between, so that
-    neither imports nor what they needed for a moment count.
+    neither imports nor what they needed for a moment count. Nor does what the allocator still held free of it: measure
+    in a fresh process (:func:`run_fresh`).
 
     :param work: What to do. Everything that it imports should be imported before.
     """
