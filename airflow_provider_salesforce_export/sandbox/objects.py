@@ -15,6 +15,7 @@ STAGES = (
 )
 INDUSTRIES = ("Agriculture", "Banking", "Chemicals", "Education", "Energy", "Retail", "Technology")
 REGIONS = ("Africa", "Americas", "Asia", "Europe", "Oceania")
+SEGMENTS = ("Enterprise", "Mid-Market", "Small Business")
 SALUTATIONS = ("Mr.", "Ms.", "Mrs.", "Dr.", "Prof.")
 SOURCES = ("Web", "Phone Inquiry", "Partner Referral", "Purchased List", "Other")
 
@@ -67,6 +68,16 @@ def _address(prefix: str) -> tuple[Field, ...]:
     return (*parts, whole)
 
 
+def _location(name: str) -> tuple[Field, ...]:
+    whole = f"{name}__c"
+    keys = ("latitude", "longitude")
+    parts = {key: f"{name}__{key.capitalize()}__s" for key in keys}
+    return (
+        *(Field(part, "double", precision=18, scale=15, compound=whole) for part in parts.values()),
+        Field(whole, "location", writable=False, parts=tuple(parts.items())),
+    )
+
+
 _ID = _read_only("Id", "id")
 _DELETED = Field("IsDeleted", "boolean", nillable=False, writable=False, default=False)
 _STAMPS = (
@@ -108,6 +119,10 @@ ACCOUNT = SObject(
         Field("NumberOfEmployees", "int", precision=8),
         Field("Opens__c", "time"),
         Field("Regions__c", "multipicklist", length=4_099, picklist=REGIONS),
+        Field("Segment__c", "combobox", length=255, picklist=SEGMENTS),
+        Field("TaxNumber__c", "encryptedstring", length=175),
+        Field("Visits__c", "long", precision=18),
+        *_location("Place"),
         Field("Description", "textarea", length=32_000),
         _owner(),
         *_STAMPS,

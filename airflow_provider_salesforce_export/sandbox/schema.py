@@ -19,10 +19,12 @@ _SOAP_TYPES = {
     "currency": "xsd:double",
     "percent": "xsd:double",
     "int": "xsd:int",
+    "long": "xsd:long",
     "base64": "xsd:base64Binary",
     "address": "urn:address",
+    "location": "urn:location",
 }
-NUMBERS = frozenset({"double", "currency", "percent", "int"})
+NUMBERS = frozenset({"double", "currency", "percent", "int", "long"})
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Field:
     @property
     def filterable(self) -> bool:
         """Whether a query may filter by it."""
-        return self.type not in {"textarea", "base64", "address"}
+        return self.type not in {"textarea", "encryptedstring", "base64", "address", "location"}
 
     @property
     def sortable(self) -> bool:

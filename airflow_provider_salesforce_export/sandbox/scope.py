@@ -19,7 +19,7 @@ _CUSTOM = (
     " reference your WSDL or the describe call for the appropriate names."
 )
 _CASE_SENSITIVE = frozenset({"id", "reference", "date", "datetime"})
-_TEXTS = frozenset({"string", "picklist", "multipicklist", "textarea", "phone", "email", "url"})
+_TEXTS = frozenset({"string", "picklist", "multipicklist", "textarea", "phone", "email", "url", "combobox"})
 
 
 @dataclass(frozen=True)

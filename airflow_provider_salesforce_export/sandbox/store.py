@@ -17,7 +17,14 @@ if TYPE_CHECKING:
 
     from airflow_provider_salesforce_export.sandbox.schema import Field, SObject
 
-_COLUMN_TYPES = {"boolean": "INTEGER", "int": "INTEGER", "double": "REAL", "currency": "REAL", "percent": "REAL"}
+_COLUMN_TYPES = {
+    "boolean": "INTEGER",
+    "int": "INTEGER",
+    "long": "INTEGER",
+    "double": "REAL",
+    "currency": "REAL",
+    "percent": "REAL",
+}
 
 
 class Store:

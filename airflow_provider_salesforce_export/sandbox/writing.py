@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from airflow_provider_salesforce_export.sandbox.schema import NUMBERS
 from airflow_provider_salesforce_export.sandbox.scope import Record
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 _PLAIN = frozenset({"id", "reference", "date", "datetime"})
 # SQLite's functions take a hundred arguments.
 _MAX_VALUES = 90
-_BARE = frozenset({"double", "currency", "percent", "int"})
 
 
 class Json:
@@ -68,7 +68,7 @@ def value_json(sql: str, field_type: str) -> str:
     """
     if field_type in _PLAIN:
         return f"""ifnull('"' || {sql} || '"', 'null')"""
-    if field_type in _BARE:
+    if field_type in NUMBERS:
         return f"ifnull({sql}, 'null')"
     if field_type == "boolean":
         return f"iif({sql}, 'true', 'false')"
@@ -136,9 +136,9 @@ def _csv_value(sql: str, field_type: str) -> str:
         return f"replace({sql}, '+0000', 'Z')"
     if field_type == "boolean":
         return f"CASE {sql} WHEN 1 THEN 'true' WHEN 0 THEN 'false' END"
-    if field_type == "int" or field_type in _PLAIN:
+    if field_type in {"int", "long"} or field_type in _PLAIN:
         return sql
-    if field_type in _BARE:
+    if field_type in NUMBERS:
         return (
             f"CASE WHEN abs({sql}) >= 1e7 OR (abs({sql}) < 1e-3 AND {sql} <> 0) THEN java_double({sql}) ELSE {sql} END"
         )

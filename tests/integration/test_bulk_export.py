@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
+from itertools import product
 
 import pytest
 
@@ -21,6 +22,7 @@ from airflow_provider_salesforce_export.exceptions import (
 from airflow_provider_salesforce_export.export import api_choice, bulk_chunk, destination, progress, segments
 from airflow_provider_salesforce_export.export import plan as plans
 from airflow_provider_salesforce_export.export.bulk_job import start_job, with_chunks
+from airflow_provider_salesforce_export.export.bulk_rows import _CONVERTERS
 from airflow_provider_salesforce_export.export.formats.page_format import PageFormat
 from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.planning import make_plan
@@ -52,10 +54,18 @@ NUMBERS = [0, -1, 1, 0.001, -0.0005, 0.000123, 12.345, 1e7, 9_999_999.99, 12_345
 LONG_TEXTS = ObjectType("long", "Contact", ("Description",))
 TIMES = ["00:00:00.000Z", "09:30:00.000Z", "23:59:59.999Z", None]
 REGIONS = ["Europe", "Africa;Asia;Europe", 'odd "one";Zoë 🎉;a,b', ";", None]
+VISITS = [0, -7, 9_007_199_254_740_993, None]
+PLACES = [(52.520008, 13.404954), (-33.8688, -0.0001), (0, 0), (None, None)]
+COMPOUND = [("Contact", "MailingAddress", "address"), ("Account", "Place__c", "location")]
 RELATED_FIELDS = (
     "LastName",
     "Account.Opens__c",
     "Account.Regions__c",
+    "Account.Segment__c",
+    "Account.TaxNumber__c",
+    "Account.Visits__c",
+    "Account.Place__Latitude__s",
+    "Account.Place__Longitude__s",
     "Account.Website",
     "Account.AnnualRevenue",
     "Birthdate",
@@ -138,7 +148,8 @@ def lines(folder, export):
 def insert_awkward(org):
     owner = ids_in(org, "User")[0]
     for value in AWKWARD:
-        account = org.org.insert("Account", Name=value or "None", Description=value, Website=value, OwnerId=owner)
+        texts = dict.fromkeys(("Description", "Website", "Segment__c", "TaxNumber__c"), value)
+        account = org.org.insert("Account", Name=value or "None", OwnerId=owner, **texts)
         org.org.insert("Contact", LastName=value or "None", Description=value, MailingStreet=value, AccountId=account)
         org.org.insert("Note", Title=value or "None", Body=value, ParentId=account)
     for number in NUMBERS:
@@ -152,6 +163,10 @@ def insert_awkward(org):
         for regions in REGIONS:
             account = org.org.insert("Account", Name="Where", Opens__c=time_of_day, Regions__c=regions)
             org.org.insert("Contact", LastName="Where", AccountId=account)
+    for visits, (latitude, longitude) in product(VISITS, PLACES):
+        place = {"Place__Latitude__s": latitude, "Place__Longitude__s": longitude}
+        account = org.org.insert("Account", Name="Visited", Visits__c=visits, **place)
+        org.org.insert("Contact", LastName="Visited", AccountId=account)
     org.org.insert("Contact", LastName="Nobody's")
 
 
@@ -166,6 +181,12 @@ EVERY_OBJECT_TYPE = pytest.mark.parametrize(
     ],
     ids=lambda object_type: object_type.name,
 )
+
+
+def test_every_type_that_bulk_reads_is_compared():
+    compared = {field.type for sobject in OBJECTS for field in sobject.fields if sobject.name != "Attachment"}
+
+    assert set(_CONVERTERS) - compared == {"datacategorygroupreference"}  # of knowledge articles, which the org lacks
 
 
 @EVERY_OBJECT_TYPE
@@ -462,10 +483,11 @@ def test_rows_with_long_texts_make_smaller_files(start_org, client_of, tmp_path,
     assert found.holds_exactly(ids_in(org))
 
 
-def test_fields_that_bulk_cannot_read_are_refused_where_bulk_was_asked_for(client, tmp_path):
-    object_type = ObjectType("contacts", "Contact", ("Name", "MailingAddress"))
+@pytest.mark.parametrize(("sobject", "field", "type_"), COMPOUND)
+def test_fields_that_bulk_cannot_read_are_refused_where_bulk_was_asked_for(client, tmp_path, sobject, field, type_):
+    object_type = ObjectType("some", sobject, ("Name", field))
 
-    with pytest.raises(ConfigurationError, match=r"cannot read these fields.*MailingAddress \(address\).*api='auto'"):
+    with pytest.raises(ConfigurationError, match=rf"cannot read these fields.*{field} \({type_}\).*api='auto'"):
         plan_of(client, tmp_path / "bulk", request_for(object_type))
 
 

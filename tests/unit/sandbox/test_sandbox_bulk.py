@@ -147,6 +147,7 @@ def test_order_and_limit_are_kept(org: SandboxOrg) -> None:
         ("SELECT Id, (SELECT Id FROM Contacts) FROM Account", "API_ERROR", "Aggregate Relationships not supported"),
         ("SELECT Id, MailingAddress FROM Contact", "API_ERROR", "Selecting compound data not supported in Bulk Query"),
         ("SELECT Id, Account.BillingAddress FROM Contact", "API_ERROR", "Selecting compound data"),
+        ("SELECT Id, Place__c FROM Account", "API_ERROR", "Selecting compound data"),
         ("SELECT Body FROM Attachment", "FEATURENOTENABLED", "Binary field not supported"),
         ("SELECT Foo FROM Contact", "API_ERROR", "No such column 'Foo' on entity 'Contact'"),
         ("SELECT Id, Id FROM Contact", "API_ERROR", "duplicate field selected: Id"),

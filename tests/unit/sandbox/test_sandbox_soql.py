@@ -91,6 +91,17 @@ def test_values_have_salesforces_forms(people: SandboxOrg) -> None:
     assert record["MailingAddress"] is None
 
 
+def test_a_compound_field_holds_its_parts_and_is_null_without_them(org: SandboxOrg) -> None:
+    org.insert("Account", Name="Here", Place__Latitude__s=52.5, Place__Longitude__s=-13.25, BillingCity="Rome")
+    org.insert("Account", Name="Nowhere")
+    soql = "SELECT Place__c, BillingAddress FROM Account WHERE Name IN ('Here', 'Nowhere') ORDER BY Name"
+    here, nowhere = query(org, soql)
+
+    assert here["Place__c"] == {"latitude": 52.5, "longitude": -13.25}
+    assert here["BillingAddress"]["city"] == "Rome"
+    assert (nowhere["Place__c"], nowhere["BillingAddress"]) == (None, None)
+
+
 def test_count_leaves_the_recycle_bin_out(org: SandboxOrg) -> None:
     assert query(org, "SELECT COUNT() FROM Contact") == 300
     assert query(org, "SELECT COUNT() FROM Contact", include_deleted=True) == 303
