@@ -34,7 +34,7 @@ def run_command(work: Callable[[IO[str]], None], log_file: Path, *, status_when_
         console.print(f"[bold red]{error}[/] All that was logged: {log_file}")
         return 1
     except KeyboardInterrupt:
-        console.print("\nStopped.")
+        console.print("Stopped.")
         return status_when_stopped
     return 0
 
@@ -43,6 +43,7 @@ def _exit_on_signals() -> None:
     """Have SIGTERM end this process as Ctrl-C does, and Ctrl-C even in the background, where a shell disables it."""
 
     def leave(signal_number: int, frame: FrameType | None) -> None:
+        console.print("\nStopping (Airflow may take half a minute) ...")
         raise KeyboardInterrupt
 
     for ending in (signal.SIGINT, signal.SIGTERM):
