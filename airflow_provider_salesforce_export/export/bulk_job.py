@@ -151,8 +151,9 @@ def _job(client: SalesforceClient, plan: Plan, folder: Folder, bulk_timeout: tim
             return job
         client.bulk.abort(job.id)
         delete_job(client, replace(plan, job=job))
+    submitted_at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
     job_id = client.bulk.submit(soql, include_deleted=include_deleted)
-    job = Job(job_id, soql, include_deleted, datetime.now(timezone.utc).isoformat(timespec="milliseconds"))
+    job = Job(job_id, soql, include_deleted, submitted_at)
     try:
         unfinished = f"{_NAME}-{plan.run_key}.tmp"
         with destination.writing(_note(plan, folder), msgspec.json.encode(asdict(job)), unfinished=unfinished):

@@ -169,6 +169,7 @@ def _manifest(
         "bytes": sum(page["bytes"] for page in described),
         "api_calls": api_calls,
         "started_at": plan.started_at,
+        "as_of": plan.as_of,
         "published_at": published_at.isoformat(timespec="milliseconds"),
         "seconds": round((published_at - started_at).total_seconds(), 3),
         "written_by": f"airflow-provider-salesforce-export {__version__}",

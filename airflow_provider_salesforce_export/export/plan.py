@@ -84,7 +84,7 @@ class Job:
     :param id: Its Id.
     :param soql: Its query.
     :param include_deleted: Whether it reads the recycle bin too.
-    :param submitted_at: When it was submitted, in ISO 8601, UTC, by the worker's clock.
+    :param submitted_at: When it was about to be submitted, in ISO 8601, UTC, by the worker's clock.
     :param records: How many records it found; None before it is complete.
     """
 
@@ -146,6 +146,11 @@ class Plan:
     def soql(self) -> str:
         """Return the query that all that is read comes from."""
         return self.job.soql if self.job else self.request.query.select()
+
+    @property
+    def as_of(self) -> str:
+        """Return from when on changes may be missing: a job that is taken up again has read before this plan began."""
+        return min(self.started_at, self.job.submitted_at) if self.job else self.started_at
 
     @property
     def run_key(self) -> str:

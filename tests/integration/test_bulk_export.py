@@ -7,7 +7,7 @@ import time
 import tracemalloc
 from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from functools import partial
 from itertools import product
 
@@ -489,6 +489,16 @@ def test_fields_that_bulk_cannot_read_are_refused_where_bulk_was_asked_for(clien
 
     with pytest.raises(ConfigurationError, match=rf"cannot read these fields.*{field} \({type_}\).*api='auto'"):
         plan_of(client, tmp_path / "bulk", request_for(object_type))
+
+
+def test_an_export_whose_job_an_earlier_try_has_submitted_is_as_of_then(client, tmp_path):
+    before = datetime.now(timezone.utc)
+    wait(client, plan_of(client, tmp_path / "bulk"))
+    between = datetime.now(timezone.utc)
+    manifest = export(client, tmp_path / "bulk").manifest
+
+    as_of, started_at = (datetime.fromisoformat(manifest[name]) for name in ("as_of", "started_at"))
+    assert before - timedelta(milliseconds=1) < as_of < between < started_at + timedelta(milliseconds=1)
 
 
 def test_deleted_records_are_read_where_asked_for(org, client, tmp_path):
