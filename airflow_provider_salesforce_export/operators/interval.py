@@ -42,12 +42,16 @@ def refuse_place_of_next_run(context: Context) -> None:
     A run by hand at the start of an interval is given the interval before it. Neither the scheduler nor a backfill
     makes a second run of one logical date; a backfill that repeats it keeps its data interval.
 
+    Only a full minute can be such a start: schedules by cron have no others. Under timetables that give each run by
+    hand the interval that ends with it (``CronTriggerTimetable`` with an ``interval``, ``DeltaDataIntervalTimetable``),
+    all of them look like that.
+
     :param context: The task's context.
     :raises ConfigurationError: It is such a run.
     """
     run = context["dag_run"]
     start, end = run.data_interval_start, run.data_interval_end
-    if start is None or end is None or not start < end == run.logical_date:
+    if start is None or end is None or not start < end == run.logical_date or end.second or end.microsecond:
         return
     if context["dag"].timetable.can_be_scheduled:
         raise ConfigurationError(
