@@ -125,6 +125,7 @@ class PlanningOperator(ExportOptions):
         from airflow_provider_salesforce_export.export.bulk_job import abandon_job, start_job
         from airflow_provider_salesforce_export.export.destination import prepare
         from airflow_provider_salesforce_export.export.drift import schema_change
+        from airflow_provider_salesforce_export.export.gap import gap_before
         from airflow_provider_salesforce_export.export.planning import make_plan
         from airflow_provider_salesforce_export.export.window import Window
 
@@ -138,6 +139,8 @@ class PlanningOperator(ExportOptions):
         self.log.info("Destination: %s", folder)
         prepare(folder)
         run = context["dag_run"]
+        if window and not self.argument("since"):
+            self._warn_of_gap(run.dag_id, gap_before(window, export, partition))
         run_id = f"{run.dag_id} {run.run_id} {self.task_id}"
         describe = cache(client.describe)
         request = self._request(window, describe)
@@ -153,6 +156,20 @@ class PlanningOperator(ExportOptions):
             abandon_job(client, plan, folder)
         client.require_quota(plan.total_pages)
         return replace(plan, schema_change=change), folder
+
+    def _warn_of_gap(self, dag_id: str, gap: tuple[datetime, datetime] | None) -> None:
+        if gap:
+            start, end = map(datetime_literal, gap)
+            self.log.warning(
+                "The exports before this one reach to %s, and it begins at %s: what changed in between is in none of "
+                "them, unless a run is still to export it. Airflow leaves out what passes while a DAG is paused, if "
+                "its catchup is off. To export it: airflow backfill create --dag-id %s --from-date %s --to-date %s",
+                start,
+                end,
+                dag_id,
+                start,
+                end,
+            )
 
     def _report(self, change: SchemaChange) -> None:
         from airflow_provider_salesforce_export.export.drift import describe

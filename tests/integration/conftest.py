@@ -237,12 +237,9 @@ def make_dag(request):
     """Return a DAG that nobody else uses, for tasks to be put into."""
 
     def make_dag(**arguments):
-        return DAG(
-            f"test_{abs(hash(request.node.nodeid))}",
-            schedule=CronDataIntervalTimetable("0 0 * * *", timezone="UTC"),
-            start_date=datetime(2026, 1, 1, tzinfo=timezone.utc),
-            **arguments,
-        )
+        arguments = {"schedule": CronDataIntervalTimetable("0 0 * * *", timezone="UTC")} | arguments
+        start_date = datetime(2026, 1, 1, tzinfo=timezone.utc)
+        return DAG(f"test_{abs(hash(request.node.nodeid))}", start_date=start_date, **arguments)
 
     return make_dag
 

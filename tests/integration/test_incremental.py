@@ -6,6 +6,8 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 from airflow.sdk import Param
+from airflow.timetables.interval import DeltaDataIntervalTimetable
+from airflow.timetables.trigger import CronTriggerTimetable
 
 from airflow_provider_salesforce_export import ObjectType, SalesforceExportOperator, SalesforceExportTaskGroup
 from tests.integration.conftest import Export, published, run
@@ -13,6 +15,7 @@ from tests.integration.conftest import Export, published, run
 pytestmark = pytest.mark.usefixtures("airflow_database")
 
 MIDNIGHT = datetime(2026, 11, 18, tzinfo=timezone.utc)
+DAY = timedelta(days=1)
 NEXT_MORNING = MIDNIGHT + timedelta(days=1, hours=8)
 """Run by hand, a DAG takes the last interval that has ended: here the day that begins at MIDNIGHT."""
 
@@ -174,6 +177,21 @@ def test_a_window_that_ended_long_ago_is_read_at_once(start_org, connections, ma
     assert "reading begins at" not in shown.out + shown.err
 
 
+def test_days_that_no_run_has_exported_are_told(start_org, connections, make_dag, tmp_path, capfd):
+    connections(start_org(contacts=10))
+    with make_dag() as dag:
+        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), mode="incremental")
+    told = r"reach to (\S+), and it begins at (\S+): .* airflow backfill create --dag-id test_"
+
+    gaps = []
+    for day in (-4, -3, 0):
+        run(dag, logical_date=NEXT_MORNING + timedelta(days=day))
+        shown = capfd.readouterr()
+        gaps += re.findall(told, shown.out + shown.err)
+
+    assert gaps == [("2026-11-16T00:00:00.000Z", "2026-11-18T00:00:00.000Z")]
+
+
 @pytest.mark.parametrize("params", [{}, {"full_refresh": Param(False, type="boolean")}])
 def test_a_run_parameter_asks_for_a_full_refresh(start_org, connections, make_dag, tmp_path, params):
     server = start_org()
@@ -218,6 +236,25 @@ def test_a_run_that_takes_the_place_of_the_next_one_is_refused(start_org, connec
     assert re.search(
         "takes the place of the run of the interval that begins at 2026-11-18T00:00.*Delete this run", shown.out
     )
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [CronTriggerTimetable("0 8 * * *", timezone="UTC", interval=DAY), DeltaDataIntervalTimetable(DAY)],
+    ids=["cron trigger", "delta"],
+)
+def test_a_run_by_hand_exports_the_interval_that_ends_with_it(start_org, connections, make_dag, tmp_path, schedule):
+    server = start_org()
+    connections(server)
+    moment = NEXT_MORNING + timedelta(seconds=7)
+    ids = [contact(server, moment - timedelta(days=1)), contact(server, moment)]
+    with make_dag(schedule=schedule) as dag:
+        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), mode="incremental")
+
+    dag_run, _ = run(dag, logical_date=moment)
+
+    assert dag_run.state == "success"
+    assert published(tmp_path).holds_exactly(ids[:1])
 
 
 def test_what_the_recycle_bin_holds_says_so_of_itself(start_org, connections, make_dag, tmp_path):
