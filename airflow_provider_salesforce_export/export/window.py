@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from airflow_provider_salesforce_export.exceptions import ConfigurationError
+from airflow_provider_salesforce_export.exceptions import ConfigurationError, ExportError
 from airflow_provider_salesforce_export.salesforce.soql import datetime_literal
 
 
@@ -36,6 +36,20 @@ class Window:
         """Return the SOQL condition of the window."""
         start, end = self.as_text()
         return f"{cursor_field} >= {start} AND {cursor_field} < {end}"
+
+    def require_end(self, org_time: datetime | None) -> None:
+        """
+        Make sure that the window is over for the org, too, whose clock gives records their times.
+
+        :param org_time: What time it is there, to the second; None where nobody knows.
+        :raises ExportError: It is not: records that are still to come would be in no window.
+        """
+        if org_time and org_time + timedelta(seconds=1) < self.end:
+            raise ExportError(
+                f"The window of this incremental run ends at {datetime_literal(self.end)}, and by Salesforce's clock "
+                f"it is {datetime_literal(org_time)}: this worker's clock is ahead. Nothing was read. Whoever runs the "
+                "worker sets its clock (NTP); another try succeeds once the window is over."
+            )
 
     def as_text(self) -> tuple[str, str]:
         """Return from when and before when records are read, as ISO 8601 texts in UTC, to the millisecond."""

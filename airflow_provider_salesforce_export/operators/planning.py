@@ -144,6 +144,8 @@ class PlanningOperator(ExportOptions):
         run_id = f"{run.dag_id} {run.run_id} {self.task_id}"
         describe = cache(client.describe)
         request = self._request(window, describe)
+        if window:
+            window.require_end(client.said_at)
         planned = partial(make_plan, client, readers=readers, run_id=run_id, describe=describe)
         plan = planned(request)
         change = schema_change(plan.schema, export, partition)

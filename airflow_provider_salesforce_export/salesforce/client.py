@@ -25,6 +25,8 @@ from airflow_provider_salesforce_export.salesforce.records import Batch
 from airflow_provider_salesforce_export.salesforce.rest_api import RestApi, parsed
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from airflow_provider_salesforce_export.salesforce.meter import Meter
     from airflow_provider_salesforce_export.salesforce.rest_api import ApiUsage
     from airflow_provider_salesforce_export.salesforce.session import TokenSource
@@ -71,6 +73,11 @@ class SalesforceClient:
     def usage(self) -> ApiUsage:
         """Return the count of calls, and how much of the org's quota is used."""
         return self._api.usage
+
+    @property
+    def said_at(self) -> datetime | None:
+        """Return when the last reply was sent, by the org's clock, to the second; None where that is not known."""
+        return self._api.said_at
 
     @cached_property
     def bulk(self) -> BulkQueries:

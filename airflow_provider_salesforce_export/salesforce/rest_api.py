@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timezone
+from email.utils import mktime_tz, parsedate_tz
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -88,6 +90,7 @@ class RestApi:
         meter: Meter,
     ) -> None:
         self.usage = ApiUsage()
+        self._date = ""
         self.data_path = f"/services/data/v{api_version}"
         self._api_version = api_version
         self._tokens = tokens
@@ -103,6 +106,12 @@ class RestApi:
     def instance_url(self) -> str:
         """Return the address of the org, as its token names it."""
         return str(self._tokens.current()["instance_url"])
+
+    @property
+    def said_at(self) -> datetime | None:
+        """Return when the last reply was sent, by the org's clock, to the second; None where that is not known."""
+        date = parsedate_tz(self._date)
+        return datetime.fromtimestamp(mktime_tz(date), timezone.utc) if date else None
 
     def close(self) -> None:
         """Close the connections."""
@@ -192,6 +201,7 @@ class RestApi:
         except requests.RequestException as error:
             raise unreachable(error, url) from None
         self._note_usage(response)
+        self._date = response.headers.get("Date", "")
         if not response.ok:
             raise self._explain(error_of(response), path)
         return response

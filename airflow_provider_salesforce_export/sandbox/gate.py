@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from email.utils import format_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
@@ -13,6 +14,8 @@ from starlette.responses import Response
 from airflow_provider_salesforce_export.sandbox.org import Call
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from airflow_provider_salesforce_export.sandbox.faults import Fault
@@ -47,7 +50,7 @@ class Gate:
         query = scope["query_string"].decode("latin-1")
         target = f"{scope['path']}?{query}" if query else scope["path"]
         await self._prepare(scope, query)
-        recorder = _Recorder(send, lambda status: self.org.calls.append(_call(scope, query, status)))
+        recorder = _Recorder(send, self.org.now, lambda status: self.org.calls.append(_call(scope, query, status)))
         fault = self.org.faults.take(target)
         await self._answer(fault, len(scope["raw_path"]) + 1 + len(query), scope, receive, recorder)
 
@@ -73,15 +76,18 @@ class Gate:
 
 
 class _Recorder:
-    """Passes messages on and notes the status, before the client can know it."""
+    """Passes messages on, with the time by the org's clock, and notes the status, before the client can know it."""
 
-    def __init__(self, send: Send, note: Callable[[int], None]) -> None:
+    def __init__(self, send: Send, now: Callable[[], datetime], note: Callable[[int], None]) -> None:
         self._send = send
+        self._now = now
         self._note = note
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._note(message["status"])
+            date = format_datetime(self._now(), usegmt=True)
+            message["headers"] = [*message.get("headers", ()), (b"date", date.encode("ascii"))]
         await self._send(message)
 
 

@@ -130,6 +130,7 @@ def config(org: SandboxOrg, log_level: str = "critical") -> uvicorn.Config:
         ws="none",
         backlog=_BACKLOG,
         timeout_keep_alive=60,
+        date_header=False,  # the org has a clock of its own
         timeout_graceful_shutdown=3,
         # Salesforce takes URLs of 16,384 bytes, and there are headers besides.
         h11_max_incomplete_event_size=65_536,

@@ -166,6 +166,22 @@ def test_a_window_that_ends_now_is_read_only_when_it_has_settled(
     assert "Salesforce may commit records late: reading begins at" in shown.out + shown.err
 
 
+def test_a_window_that_is_not_over_by_the_clock_of_the_org_is_not_read(
+    start_org, connections, make_dag, tmp_path, capfd
+):
+    server = start_org(now=MIDNIGHT + DAY - timedelta(minutes=10))
+    connections(server)
+    with make_dag() as dag:
+        SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), mode="incremental")
+
+    dag_run, _ = run(dag, logical_date=NEXT_MORNING)
+
+    assert dag_run.state == "failed"
+    assert not list(tmp_path.rglob("manifest.json"))
+    shown = capfd.readouterr()
+    assert "by Salesforce's clock it is 2026-11-18T23:50" in shown.out + shown.err
+
+
 def test_a_window_that_ended_long_ago_is_read_at_once(start_org, connections, make_dag, tmp_path, capfd):
     connections(start_org())
     with make_dag() as dag:

@@ -1,6 +1,7 @@
 import gzip
 import json
 import re
+from datetime import datetime, timezone
 
 import pytest
 import requests
@@ -347,6 +348,22 @@ def test_silence_is_an_error_that_names_the_host_and_not_the_query(client, http)
     with pytest.raises(exceptions.SalesforceUnavailableError, match=re.escape("acme.my.salesforce.com")) as caught:
         client.count("SELECT COUNT() FROM Contact WHERE Email = 'secret'")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "said_at"),
+    [
+        ("Fri, 20 Nov 2026 08:09:10 GMT", datetime(2026, 11, 20, 8, 9, 10, tzinfo=timezone.utc)),
+        ("soon", None),
+        ("", None),
+    ],
+)
+def test_the_clock_of_the_org_is_that_of_its_replies(client, http, header, said_at):
+    assert client.said_at is None
+    http.get(QUERY, json={"totalSize": 1, "done": True, "records": []}, headers={"Date": header})
+    client.count("SELECT COUNT() FROM Contact")
+
+    assert client.said_at == said_at
 
 
 def test_usage_of_the_org_is_read_from_every_reply(client, http):

@@ -6,11 +6,12 @@ import pytest
 from airflow.timetables.base import TimeRestriction
 from airflow.timetables.interval import CronDataIntervalTimetable
 
-from airflow_provider_salesforce_export.exceptions import ConfigurationError
+from airflow_provider_salesforce_export.exceptions import ConfigurationError, ExportError
 from airflow_provider_salesforce_export.export.partitions import hive, plain
 from airflow_provider_salesforce_export.export.window import Window
 
 DAY = datetime(2026, 11, 20, tzinfo=timezone.utc)
+NIGHT = DAY + timedelta(days=1)
 
 
 def test_the_window_is_half_open():
@@ -62,3 +63,13 @@ def test_the_windows_of_consecutive_intervals_meet(cron, zone, first, count):
 def test_an_empty_window_is_refused_with_the_line_to_write(end):
     with pytest.raises(ConfigurationError, match="CronDataIntervalTimetable"):
         Window(DAY, end)
+
+
+@pytest.mark.parametrize("org_time", [None, NIGHT, NIGHT - timedelta(seconds=1), NIGHT + timedelta(days=1)])
+def test_a_window_is_over_when_it_is_for_the_org(org_time):
+    Window(DAY, NIGHT).require_end(org_time)
+
+
+def test_a_window_that_is_not_over_for_the_org_is_refused():
+    with pytest.raises(ExportError, match="this worker's clock is ahead"):
+        Window(DAY, NIGHT).require_end(NIGHT - timedelta(seconds=2))
