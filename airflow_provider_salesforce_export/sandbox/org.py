@@ -86,6 +86,14 @@ class SandboxOrg:
         """Return the time on the org's clock, in UTC."""
         return self._start + timedelta(seconds=time.monotonic() - self._began)
 
+    def advance(self, time: timedelta) -> None:
+        """
+        Put the org's clock forward.
+
+        :param time: By how much.
+        """
+        self._start += time
+
     def stamp(self) -> str:
         """Return the time on the org's clock as Salesforce stamps records."""
         # Salesforce's stamps have milliseconds, and they are always zero.

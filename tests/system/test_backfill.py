@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from types import SimpleNamespace
 
@@ -47,8 +47,8 @@ with DAG(
         page_size=20,
     )
 """
-NOW = datetime(2026, 3, 31, 12, tzinfo=timezone.utc)
-"""The org's clock: what changes in it lies in the last day that is backfilled."""
+NOON = datetime(2026, 3, 31, 12, tzinfo=timezone.utc)
+"""When the org's records have come about, and change: in the last day that is backfilled. It is read a day later."""
 DAYS = [f"2026-03-{day:02d}" for day in range(2, 32)]
 AGAIN = DAYS[20:]
 """The days that are backfilled a second time."""
@@ -61,10 +61,11 @@ def nightly(tmp_path_factory):
     folder = tmp_path_factory.mktemp("nightly")
     (folder / "dags").mkdir()
     (folder / "dags" / "nightly.py").write_text(DAG_FILE)
-    org_settings = SandboxSettings(contacts=3000, deals=0, notes=0, now=NOW)
+    org_settings = SandboxSettings(contacts=3000, deals=0, notes=0, now=NOON)
     with pytest.MonkeyPatch.context() as patch, (folder / "airflow.log").open("w") as log:
         patch.chdir(folder)
         with surroundings("backfill", org_settings) as around:
+            around.org.advance(timedelta(days=1))
             port = free_port()
             environment = around.environment | as_environment(around.connections) | server_settings(port)
             prepare_database(environment, log)
@@ -172,11 +173,11 @@ def test_a_second_backfill_brings_its_days_up_to_date_and_leaves_the_others_alon
     api, org = nightly.api, nightly.org
     emptied, halved, outside = AGAIN[0], AGAIN[3], DAYS[8]
     for row in [*backfilled.rows[emptied], *list(backfilled.rows[outside])[:2]]:
-        org.update("Contact", row, Title="Changed")
+        org.update("Contact", row, Title="Changed", SystemModstamp=NOON)
     for row in list(backfilled.rows[halved])[::2]:
         org.delete("Contact", row)
     for number in range(20):
-        org.insert("Contact", LastName=f"New {number}")
+        org.insert("Contact", LastName=f"New {number}", SystemModstamp=NOON)
     others = [day for day in DAYS if day not in AGAIN]
     written_before = files_written(nightly.pages, others)
     # Airflow allows one backfill of a DAG at a time, and looks only every 30 seconds whether one is complete.
