@@ -111,6 +111,7 @@ class Plan:
     :param job: The Bulk job, once it is submitted.
     :param schema_change: How the columns differ from those of the export before; None where they do not.
     :param is_countable: Whether Salesforce counts the rows in time.
+    :param identity: As whom they were counted, ``00D.../005...``, and are all to be read; None where that is not known.
     :param segments: Together, all pages.
     """
 
@@ -125,6 +126,7 @@ class Plan:
     job: Job | None = None
     schema_change: SchemaChange | None = None
     is_countable: bool = True
+    identity: str | None = None
     segments: tuple[Segment, ...] = field(default=(), repr=False)
 
     @property
@@ -191,6 +193,7 @@ class Plan:
             job=Job(**plain["job"]) if plain["job"] else None,
             schema_change=plain["schema_change"],
             is_countable=plain["is_countable"],
+            identity=plain.get("identity"),  # not there where an older version has counted
             segments=tuple(Segment(**segment) for segment in segments),
         )
 
