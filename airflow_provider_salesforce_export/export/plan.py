@@ -86,6 +86,7 @@ class Job:
     :param include_deleted: Whether it reads the recycle bin too.
     :param submitted_at: When it was about to be submitted, in ISO 8601, UTC, by the worker's clock.
     :param records: How many records it found; None before it is complete.
+    :param identity: As whom it was submitted, as in :class:`Plan`.
     """
 
     id: str
@@ -93,6 +94,7 @@ class Job:
     include_deleted: bool
     submitted_at: str
     records: int | None = None
+    identity: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pytest
 
 from airflow_provider_salesforce_export import SalesforceExportOperator, SalesforceExportTaskGroup
 from airflow_provider_salesforce_export.exceptions import LoginChangedError
+from airflow_provider_salesforce_export.export.bulk_job import start_job
 from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.plan import Plan
 from airflow_provider_salesforce_export.export.planning import make_plan
@@ -210,6 +211,49 @@ def test_the_plan_of_an_older_version_is_read_with_any_login(org, log_in, new_cl
     pages = export_segments(new_client(), plan, tmp_path, threads=2, attempt=1)
 
     assert sum(page["rows"] for page in pages) == 600
+
+
+@pytest.mark.parametrize("who", ["another org", "another user", "the same user"])
+def test_the_job_of_another_login_is_not_taken_up(org, other_org, log_in, log_in_again, new_client, tmp_path, who):
+    log_in(org)
+    request = replace(request_for(), api="bulk")
+
+    def started():
+        client = new_client()
+        plan = make_plan(client, request, readers=4, run_id="run")
+        return start_job(client, plan, tmp_path, bulk_timeout=timedelta(hours=1), by_rest=None)
+
+    started()
+    log_in_again(who)
+    plan = started()
+
+    submitted = {"the same user": (1, 0), "another user": (2, 0), "another org": (1, 1)}
+    assert (org.org.bulk_jobs.submitted, other_org.org.bulk_jobs.submitted) == submitted[who]
+    at = other_org if who == "another org" else org
+    assert plan.job.id in {job.id for job in at.org.bulk_jobs.all()}
+
+
+def test_a_job_that_another_user_may_not_touch_stays_and_does_not_stop_the_export(
+    org, log_in, log_in_again, new_client, tmp_path, caplog
+):
+    log_in(org)
+    request = replace(request_for(), api="bulk")
+
+    def started():
+        client = new_client()
+        plan = make_plan(client, request, readers=4, run_id="run")
+        return start_job(client, plan, tmp_path, bulk_timeout=timedelta(hours=1), by_rest=None)
+
+    first = started()
+    log_in_again("another user")
+    refusal = [{"message": "insufficient access rights on cross-reference id", "errorCode": "INSUFFICIENT_ACCESS"}]
+    org.org.fail_next(times=2, status=403, body=refusal, path_pattern=f"/jobs/query/{first.job.id}$")
+
+    second = started()
+
+    assert second.job.id != first.job.id
+    assert f"The Bulk job {first.job.id} goes on at Salesforce" in caplog.text
+    assert f"The Bulk job {first.job.id} stays at Salesforce for now" in caplog.text
 
 
 @pytest.mark.usefixtures("airflow_database")
