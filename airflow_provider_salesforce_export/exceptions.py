@@ -13,6 +13,7 @@ Everything this package raises, as one tree.
     ├── SalesforceError               Salesforce said no, or nothing; keeps error_code and status_code
     │   ├── AuthenticationError
     │   │   ├── LoginRequiredError    no key, or a dead one: somebody must log in
+    │   │   ├── LoginChangedError     the key is now of another user or org than when the export began
     │   │   └── SessionRejectedError  a token renewed a moment ago is refused
     │   ├── QueryError                malformed query, unknown field or sObject
     │   ├── ApiVersionError
@@ -92,6 +93,10 @@ class AuthenticationError(SalesforceError):
 
 class LoginRequiredError(AuthenticationError):
     """There is no usable key for this account: somebody must log in."""
+
+
+class LoginChangedError(AuthenticationError):
+    """The key is now of another user or org than when the export began, and what they may see differs."""
 
 
 class SessionRejectedError(AuthenticationError):

@@ -29,6 +29,7 @@ from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.bulk_rows import bulk_fields
 from airflow_provider_salesforce_export.export.plan import Job, Segment
 from airflow_provider_salesforce_export.export.words import counted
+from airflow_provider_salesforce_export.salesforce.session import is_other
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.destination import Folder
@@ -132,11 +133,16 @@ def abandon_job(client: SalesforceClient, plan: Plan, folder: Folder) -> None:
     job = _noted_job(plan, folder)
     if job:
         log.info("Giving up the Bulk job %s of an earlier try: this one reads by REST.", job.id)
-        try:
-            client.bulk.abort(job.id)
-        except SalesforceError as error:
-            log.warning("The Bulk job %s goes on at Salesforce: %s", job.id, error)
-        delete_job(client, replace(plan, job=job))
+        _give_up(client, plan, job)
+
+
+def _give_up(client: SalesforceClient, plan: Plan, job: Job) -> None:
+    """Abort and delete a job; where the org refuses, because it is another user's, it stays for seven days."""
+    try:
+        client.bulk.abort(job.id)
+    except SalesforceError as error:
+        log.warning("The Bulk job %s goes on at Salesforce: %s", job.id, error)
+    delete_job(client, replace(plan, job=job))
 
 
 def _job(client: SalesforceClient, plan: Plan, folder: Folder, bulk_timeout: timedelta) -> Job:
@@ -146,14 +152,14 @@ def _job(client: SalesforceClient, plan: Plan, folder: Folder, bulk_timeout: tim
     job = _noted_job(plan, folder)
     if job:
         same_query = (job.soql, job.include_deleted) == (soql, include_deleted)
-        if same_query and datetime.now(timezone.utc) < deadline(job, bulk_timeout) and _is_alive(client, job):
+        fits = same_query and not is_other(job.identity, plan.identity)
+        if fits and datetime.now(timezone.utc) < deadline(job, bulk_timeout) and _is_alive(client, job):
             log.info("Going on with the Bulk job %s, which an earlier try submitted at %s.", job.id, job.submitted_at)
             return job
-        client.bulk.abort(job.id)
-        delete_job(client, replace(plan, job=job))
+        _give_up(client, plan, job)
     submitted_at = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
     job_id = client.bulk.submit(soql, include_deleted=include_deleted)
-    job = Job(job_id, soql, include_deleted, submitted_at)
+    job = Job(job_id, soql, include_deleted, submitted_at, identity=plan.identity)
     try:
         unfinished = f"{_NAME}-{plan.run_key}.tmp"
         with destination.writing(_note(plan, folder), msgspec.json.encode(asdict(job)), unfinished=unfinished):

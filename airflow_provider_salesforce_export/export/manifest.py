@@ -62,7 +62,9 @@ def publish(
     :raises InconsistentPagesError: A file does not hold what its page reported, or a later try of the DAG run has
         published; nothing is committed.
     :raises DestinationError: A file cannot be read or written; nothing is committed.
+    :raises LoginChangedError: The login is another than when the rows were counted; nothing is committed.
     """
+    client.require_identity(plan.identity)
     if is_replaced(folder, plan.run):
         log.warning("Another run has replaced what this one published: the rows are read again.")
         plan, results = plan.renewed(), []

@@ -86,6 +86,7 @@ class Job:
     :param include_deleted: Whether it reads the recycle bin too.
     :param submitted_at: When it was about to be submitted, in ISO 8601, UTC, by the worker's clock.
     :param records: How many records it found; None before it is complete.
+    :param identity: As whom it was submitted, as in :class:`Plan`.
     """
 
     id: str
@@ -93,6 +94,7 @@ class Job:
     include_deleted: bool
     submitted_at: str
     records: int | None = None
+    identity: str | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,7 @@ class Plan:
     :param job: The Bulk job, once it is submitted.
     :param schema_change: How the columns differ from those of the export before; None where they do not.
     :param is_countable: Whether Salesforce counts the rows in time.
+    :param identity: As whom they were counted, ``00D.../005...``, and are all to be read; None where that is not known.
     :param segments: Together, all pages.
     """
 
@@ -125,6 +128,7 @@ class Plan:
     job: Job | None = None
     schema_change: SchemaChange | None = None
     is_countable: bool = True
+    identity: str | None = None
     segments: tuple[Segment, ...] = field(default=(), repr=False)
 
     @property
@@ -191,6 +195,7 @@ class Plan:
             job=Job(**plain["job"]) if plain["job"] else None,
             schema_change=plain["schema_change"],
             is_countable=plain["is_countable"],
+            identity=plain.get("identity"),  # not there where an older version has counted
             segments=tuple(Segment(**segment) for segment in segments),
         )
 

@@ -44,6 +44,8 @@ def make_plan(
     """
     Count the rows, look the fields up, and plan the pages; those of a Bulk job are not known yet.
 
+    The client then keeps to the login with which it counts.
+
     :param client: The org.
     :param request: What is to be exported, its fields as people write them.
     :param readers: How many threads will read at once, over all tasks: the most ranges that are worth finding.
@@ -52,9 +54,12 @@ def make_plan(
     :raises ConfigurationError: There are no such fields, the user may not see them, or the API that was asked for
         cannot read them.
     :raises PaginationError: ``pagination="offset"`` was asked for, and the object is too large for it.
+    :raises LoginChangedError: The login changed meanwhile.
     :raises SalesforceError: The org refused a query.
     """
     started_at = datetime.now(timezone.utc)
+    identity = client.identity
+    client.require_identity(identity)
     describe = describe or cache(client.describe)
     query = request.query
     with ThreadPoolExecutor(1) as thread:  # neither needs the other: no round trip more than to count
@@ -89,6 +94,7 @@ def make_plan(
         run=new_run(run_id),
         started_at=started_at.isoformat(timespec="milliseconds"),
         is_countable=not refused,
+        identity=identity,
         segments=tuple(segments),
     )
 

@@ -45,8 +45,10 @@ def export_segments(
     :param done: What this task wrote before it was interrupted, which is not read again. The pages written now are
         added to it, also where an error ends this call.
     :returns: One small dict for each page.
+    :raises LoginChangedError: The login is another than when the rows were counted.
     :raises SalesforceExportError: A page cannot be read or written; the pages that are done stay where they are.
     """
+    client.require_identity(plan.identity)
     suffix = f"-try{attempt}" if attempt > 1 else ""
     done = [] if done is None else done
     segments = [rest for segment in plan.segments if (rest := _unread(segment, done, plan.request.page_size))]

@@ -99,6 +99,7 @@ class PlanningOperator(ExportOptions):
         :raises SchemaChangedError: The fields are others than in the export before, and must not be.
         :raises QuotaReachedError: The pages would take more calls than the org has left for them.
         :raises BulkJobError: The job failed, was aborted, or takes too long.
+        :raises LoginChangedError: The login is another than when the rows were counted.
         """
         from airflow_provider_salesforce_export.export.bulk_job import with_chunks
         from airflow_provider_salesforce_export.export.plan import Plan
@@ -109,6 +110,7 @@ class PlanningOperator(ExportOptions):
         folder = open_folder(event["folder"], self.destination_conn_id)
         ExportFolderLink.push(context, folder)
         plan = Plan.from_dict(event["plan"], event["segments"])
+        client.require_identity(plan.identity)
         self.soql = in_lines(plan.soql)
         if plan.job:
             self._abort_job = partial(client.bulk.abort, plan.job.id)

@@ -70,6 +70,19 @@ class SalesforceClient:
         return self._api.instance_url
 
     @property
+    def identity(self) -> str | None:
+        """Return whose the token is, ``00D.../005...``, the Ids of org and user; None where it does not say."""
+        return self._api.identity
+
+    def require_identity(self, identity: str | None) -> None:
+        """
+        From now on raise LoginChangedError, before anything is sent, where the token has become somebody else's.
+
+        :param identity: Whose tokens may be used, as :attr:`identity` says it; None for anybody's.
+        """
+        self._api.require_identity(identity)
+
+    @property
     def usage(self) -> ApiUsage:
         """Return the count of calls, and how much of the org's quota is used."""
         return self._api.usage

@@ -24,7 +24,7 @@ from airflow_provider_salesforce_export.exceptions import (
     SalesforceError,
 )
 from airflow_provider_salesforce_export.salesforce.errors import error_of, incomplete
-from airflow_provider_salesforce_export.salesforce.session import SessionAuth
+from airflow_provider_salesforce_export.salesforce.session import SessionAuth, identity_of
 from airflow_provider_salesforce_export.salesforce.transport import new_session, unreachable
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class RestApi:
         self.meter = meter
         self._usage_lock = threading.Lock()
         self._session = new_session(pool_size=pool_size)
-        self._session.auth = SessionAuth(tokens, meter)
+        self._session.auth = self._auth = SessionAuth(tokens, meter)
 
     @property
     def instance_url(self) -> str:
@@ -112,6 +112,19 @@ class RestApi:
         """Return when the last reply was sent, by the org's clock, to the second; None where that is not known."""
         date = parsedate_tz(self._date)
         return datetime.fromtimestamp(mktime_tz(date), timezone.utc) if date else None
+
+    @property
+    def identity(self) -> str | None:
+        """Return whose the token is: see :func:`~airflow_provider_salesforce_export.salesforce.session.identity_of`."""
+        return identity_of(self._tokens.current())
+
+    def require_identity(self, identity: str | None) -> None:
+        """
+        Send no request from now on with a token of somebody else.
+
+        :param identity: Whose tokens may be used, as :attr:`identity` says it; None for anybody's.
+        """
+        self._auth.identity = identity
 
     def close(self) -> None:
         """Close the connections."""

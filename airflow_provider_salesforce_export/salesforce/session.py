@@ -3,19 +3,44 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 import requests
 from requests.auth import AuthBase
 
-from airflow_provider_salesforce_export.exceptions import SessionRejectedError
+from airflow_provider_salesforce_export.exceptions import LoginChangedError, SessionRejectedError
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.salesforce.grants import Token
     from airflow_provider_salesforce_export.salesforce.meter import Meter
 
 log = logging.getLogger(__name__)
+
+_IDENTITY_URL = re.compile(r"/id/(\w{15})(?:\w{3})?/(\w{15})(?:\w{3})?$")
+"""Salesforce Help: "Identity URLs"; every grant's reply has one as ``id``."""
+
+
+def identity_of(token: Token) -> str | None:
+    """
+    Return whose a token is: the Id of the org and that of the user, both in their 15-character form.
+
+    :param token: The token.
+    :returns: ``00D.../005...``; None where the token does not say, because another program has stored it.
+    """
+    found = _IDENTITY_URL.search(str(token.get("id")))
+    return "/".join(found.groups()) if found else None
+
+
+def is_other(identity: str | None, expected: str | None) -> bool:
+    """
+    Return whether two identities are known and differ.
+
+    :param identity: As :func:`identity_of` returns it.
+    :param expected: Another.
+    """
+    return None not in (identity, expected) and identity != expected
 
 
 class Renewal(NamedTuple):
@@ -52,11 +77,13 @@ class SessionAuth(AuthBase):
 
     :param tokens: Where the token comes from.
     :param meter: Is told of each 401.
+    :ivar identity: Whose tokens are used, and no others', as :func:`identity_of` says it; None for anybody's.
     """
 
     def __init__(self, tokens: TokenSource, meter: Meter) -> None:
         self._tokens = tokens
         self._meter = meter
+        self.identity: str | None = None
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Put the current token on a request, as requests asks each ``auth`` to."""
@@ -69,8 +96,15 @@ class SessionAuth(AuthBase):
         request.hooks["response"].append(renew_and_repeat)
         return request
 
-    @staticmethod
-    def _authorize(request: requests.PreparedRequest, token: Token) -> None:
+    def _authorize(self, request: requests.PreparedRequest, token: Token) -> None:
+        identity = identity_of(token)
+        if is_other(identity, self.identity):
+            raise LoginChangedError(
+                f"The login changed during this export: it began as {_in_words(self.identity)}, and the Salesforce key "
+                f"is now of {_in_words(identity)}. Nothing was read as the latter, because the rows of two logins do "
+                "not belong together. Whoever runs the DAG: clear the task that counts, to export anew with the "
+                "present login; or log in as before, and clear the tasks that failed."
+            )
         request.headers["Authorization"] = f"Bearer {token['access_token']}"
 
     def _renew_and_repeat(self, response: requests.Response, rejected: Token, **options: Any) -> requests.Response:
@@ -100,6 +134,11 @@ class SessionAuth(AuthBase):
         again.history = [*response.history, response]
         again.request = request
         return again
+
+
+def _in_words(identity: str | None) -> str:
+    org, _, user = str(identity).partition("/")
+    return f"user {user} of org {org}"
 
 
 def _on_instance(url: str | None, token: Token) -> str:

@@ -14,7 +14,7 @@ from airflow_provider_salesforce_export.sandbox.data import populate
 from airflow_provider_salesforce_export.sandbox.errors import SalesforceError
 from airflow_provider_salesforce_export.sandbox.faults import Fault, Faults
 from airflow_provider_salesforce_export.sandbox.filters import datetime_text
-from airflow_provider_salesforce_export.sandbox.ids import to_18
+from airflow_provider_salesforce_export.sandbox.ids import encode, to_18
 from airflow_provider_salesforce_export.sandbox.oauth import OAuth
 from airflow_provider_salesforce_export.sandbox.objects import OBJECTS
 from airflow_provider_salesforce_export.sandbox.schema import Schema
@@ -23,8 +23,6 @@ from airflow_provider_salesforce_export.sandbox.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-ORGANIZATION_ID = to_18("00DTn0000A00001")
 
 
 @dataclass
@@ -75,7 +73,7 @@ class SandboxOrg:
         populate(self.store, self.settings, self._start)
         self.user_id = self._first_user()
         self.bulk_jobs = BulkJobs(self.store, self.settings)
-        self.oauth = OAuth(self.settings, ORGANIZATION_ID, self.user_id)
+        self.oauth = OAuth(self.settings, self._organization_id(), self.user_id)
 
     def close(self) -> None:
         """Remove the org's records."""
@@ -249,6 +247,9 @@ class SandboxOrg:
                 "username": settings.username,
             },
         }
+
+    def _organization_id(self) -> str:
+        return to_18(f"00DTn0000A{encode(self.settings.seed % 62**5, 5)}")
 
     def _first_user(self) -> str:
         with self.store.reading() as connection:

@@ -14,7 +14,7 @@ class SandboxSettings:
     :param contacts: Contacts that are not in the recycle bin; about one per cent more are in it.
     :param deals: Opportunities, likewise.
     :param notes: Notes, likewise.
-    :param seed: The same seed gives the same data.
+    :param seed: The same seed gives the same data, and the org the same Id.
     :param now: The org's clock at its start; by default the real time. The data lies in the 365 days before.
     :param host: Address to listen on.
     :param port: Port to listen on; 0 for any free one.

@@ -137,12 +137,13 @@ class FixedToken:
 
 
 @pytest.mark.parametrize("name", GRANTS)
-def test_a_grant_gives_a_token_that_works(endpoint, make_grant, name):
+def test_a_grant_gives_a_token_that_works_and_says_whose_it_is(org, endpoint, make_grant, name):
     tokens = FixedToken(endpoint, *make_grant(name))
 
     client = SalesforceClient(tokens)
 
     assert client.count("SELECT COUNT() FROM Contact") == 3
+    assert client.identity == f"{org.org.oauth.organization_id[:15]}/{org.org.user_id[:15]}"
     assert ("refresh_token" in tokens.current()) is (name in ("refresh_token", "authorization_code"))
     client.close()
 

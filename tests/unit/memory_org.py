@@ -25,7 +25,11 @@ class MemoryOrg:
         self.before_request = before_request
         self.first_batch_size = first_batch_size
         self.usage = ApiUsage()
+        self.identity = None
         self.meter = UNMETERED
+
+    def require_identity(self, identity):
+        """Nobody logs in meanwhile."""
 
     def describe(self, sobject):
         return {"fields": [{"name": "Id", "type": "id", "precision": 0, "scale": 0, "calculated": False}]}

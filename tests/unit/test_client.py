@@ -25,6 +25,7 @@ class Tokens:
     def __init__(self, instance_url=ORG):
         self.token = {"access_token": "token-0", "instance_url": ORG}
         self.renewed_on = instance_url
+        self.renewed_as = {}
         self.renewals = 0
         self.stale = 0
 
@@ -34,7 +35,7 @@ class Tokens:
     def renew(self, rejected):
         assert rejected is self.token
         self.renewals += 1
-        self.token = {"access_token": f"token-{self.renewals}", "instance_url": self.renewed_on}
+        self.token = {"access_token": f"token-{self.renewals}", "instance_url": self.renewed_on} | self.renewed_as
         return Renewal(self.token, is_new=self.renewals > self.stale)
 
 
@@ -144,6 +145,39 @@ def test_a_renewed_token_may_name_another_instance(monkeypatch, http):
     )
 
     assert SalesforceClient(tokens).count("SELECT COUNT() FROM Contact") == 1
+
+
+IDENTITY = "00Dxx0000001gPF/005xx000001Sv6A"
+
+
+@pytest.mark.parametrize(
+    ("renewed_as", "is_taken"),
+    [
+        ("https://login.salesforce.com/id/00Dxx0000001gPFEAY/005xx000001Sv6AAAS", True),
+        ("https://acme.my.salesforce.com/id/00Dxx0000001gPF/005xx000001Sv6A", True),
+        (None, True),
+        ("https://login.salesforce.com/id/00Dxx0000001gPFEAY/005xx000001Sv6BAAT", False),
+        ("https://login.salesforce.com/id/00Dxx0000001gPfEAY/005xx000001Sv6AAAS", False),
+    ],
+)
+def test_a_token_of_somebody_else_is_not_used_where_that_is_asked_for(client, tokens, http, renewed_as, is_taken):
+    """Ids of 15 and of 18 characters are the same; a token of another program does not say whose it is."""
+    tokens.token["id"] = "https://login.salesforce.com/id/00Dxx0000001gPFEAY/005xx000001Sv6AAAS"
+    tokens.renewed_as = {"id": renewed_as} if renewed_as else {}
+    http.get(QUERY, status=401, json=EXPIRED)
+    if is_taken:
+        http.get(QUERY, json={"totalSize": 1, "done": True, "records": []})
+    assert client.identity == IDENTITY
+
+    client.require_identity(client.identity)
+
+    if is_taken:
+        assert client.count("SELECT COUNT() FROM Contact") == 1
+    else:
+        for _ in range(2):
+            with pytest.raises(exceptions.LoginChangedError, match="user 005xx000001Sv6A of org 00Dxx0000001gPF, and"):
+                client.count("SELECT COUNT() FROM Contact")
+        assert len(http.calls) == 1
 
 
 def test_a_401_on_a_fresh_token_is_no_loop(client, tokens, http):
