@@ -129,7 +129,7 @@ def answered_while_mongodb_is(interrupted, token, server, token_gate):
     old = token.current()
     with ThreadPoolExecutor(1) as pool, token_gate(server) as gate:
         renewal = pool.submit(token.renew, old)
-        gate.wait_until(lambda: server.org.token_calls == 1)
+        gate.wait_until(lambda: gate.waiting == 1)
         interrupted()
         gate.open()
         gate.wait_until(lambda: any(call.path.endswith("/token") for call in server.org.calls))

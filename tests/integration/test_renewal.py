@@ -255,7 +255,7 @@ def test_a_holder_that_is_too_slow_uses_what_another_has_saved(keys, log_in, sta
     old = other.current()
     with token_gate(server, calls=1) as gate, ThreadPoolExecutor(1) as pool:
         late = pool.submit(slow.renew, old)
-        gate.wait_until(lambda: server.org.token_calls == 1)
+        gate.wait_until(lambda: gate.waiting == 1)
         newer = other.renew(old)
         gate.open()
 
@@ -273,7 +273,7 @@ def test_a_refusal_that_comes_too_late_does_not_mark_the_newer_token(keys, log_i
     old = other.current()
     with token_gate(server, calls=1, then=OAuthError("invalid_grant", "late")) as gate, ThreadPoolExecutor(1) as pool:
         late = pool.submit(slow.renew, old)
-        gate.wait_until(lambda: server.org.token_calls == 1)
+        gate.wait_until(lambda: gate.waiting == 1)
         newer = other.renew(old)
         gate.open()
 
@@ -311,7 +311,7 @@ def test_the_clocks_of_workers_do_not_count(keys, log_in, start_org, start_worke
     server.org.expire_tokens()
     with token_gate(server) as gate:
         fast.go()
-        gate.wait_until(lambda: server.org.token_calls == 1)
+        gate.wait_until(lambda: gate.waiting == 1)
         faster.go()
         faster.wait_for_log("waiting")
         lease = documents.find_one()["lease"]
