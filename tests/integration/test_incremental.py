@@ -162,7 +162,7 @@ def slept(monkeypatch):
 def test_a_window_that_ends_now_is_read_only_when_it_has_settled(
     start_org, connections, make_dag, tmp_path, capfd, kind, slept
 ):
-    server = start_org(now=None)
+    server = start_org(now=datetime.now(timezone.utc) + timedelta(seconds=600))  # there the wait is over
     connections(server)
     reads = []
     server.org.before_request.append(lambda *_: reads.append(time.time() + sum(slept)))
