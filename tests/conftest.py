@@ -1,6 +1,8 @@
 """Airflow in a folder of its own: set before anything imports Airflow, which reads its settings on import."""
 
+import atexit
 import os
+import shutil
 import tempfile
 
 import pytest
@@ -9,6 +11,15 @@ for name in [name for name in os.environ if name.startswith("SALESFORCE_")]:
     del os.environ[name]  # settings of whoever runs the tests
 
 AIRFLOW_HOME = tempfile.mkdtemp(prefix="airflow-home-")
+
+
+def _remove_airflow_home(owner):
+    """Remove it after Airflow's own last steps, but not at the end of a process that was forked off."""
+    if os.getpid() == owner:
+        shutil.rmtree(AIRFLOW_HOME, ignore_errors=True)
+
+
+atexit.register(_remove_airflow_home, os.getpid())
 os.environ.update(
     AIRFLOW_HOME=AIRFLOW_HOME,
     AIRFLOW__CORE__LOAD_EXAMPLES="False",

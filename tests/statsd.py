@@ -10,16 +10,18 @@ from contextlib import contextmanager
 def statsd():
     """Listen as a StatsD server does; yield the settings that lead there, and the metrics that have come."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**20)  # a full buffer drops what comes
         server.bind(("127.0.0.1", 0))
         server.settimeout(0.1)
         metrics, ended = [], threading.Event()
 
         def listen():
-            while not ended.is_set():
+            while True:
                 try:
                     metrics.extend(server.recv(65536).decode().splitlines())
                 except TimeoutError:
-                    continue
+                    if ended.is_set():  # only now: what was sent before the end may still lie in the socket
+                        return
 
         thread = threading.Thread(target=listen)
         thread.start()

@@ -24,7 +24,7 @@ def log_in(args: Namespace) -> None:
     """
     with hook_of(args) as hook:
         hook.keys.status(hook.account)  # a code is good once: find out now whether its token can be stored
-        if args.port:
+        if args.port is not None:
             with Callback(args.port) as callback:
                 login = BrowserLogin(hook, callback.address)
                 print(f"Open this address in a browser on this machine:\n\n{login.url}\n", flush=True)

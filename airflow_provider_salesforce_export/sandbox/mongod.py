@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 START_TIMEOUT = 60.0  # seconds
 STOP_TIMEOUT = 20.0  # seconds
+PORT_TRIES = 3
+PORT_TAKEN = 48  # mongod's exit code
 # Unauthorized (another server on our port); AlreadyInitialized, NotYetInitialized (by replSetInitiate)
 NOT_READY_CODES = (13, 23, 94)
 
@@ -74,10 +76,7 @@ class Mongod:
             if folder is None:
                 folder = self._temporary_dir = Path(tempfile.mkdtemp(prefix="mongod-"))
             folder.mkdir(parents=True, exist_ok=True)
-            self.port = self.port or free_port()
-            log_file = folder / "mongod.log"
-            self._process = self._spawn(binary, folder, log_file)
-            self._wait_until_ready(self._process, log_file)
+            self._start_in(folder, binary)
             undo.pop_all()
 
     def stop(self) -> None:
@@ -104,6 +103,20 @@ class Mongod:
 
     def __exit__(self, *exc_info: object) -> None:
         self.stop()
+
+    def _start_in(self, folder: Path, binary: MongodBinary) -> None:
+        log_file = folder / "mongod.log"
+        wanted = self.port
+        for tries_left in reversed(range(1 if wanted else PORT_TRIES)):
+            self.port = wanted or free_port()
+            self._process = self._spawn(binary, folder, log_file)
+            try:
+                self._wait_until_ready(self._process, log_file)
+                return
+            except MongodError:
+                # Somebody may have taken the port since it was found to be free.
+                if not tries_left or self._process.poll() != PORT_TAKEN:
+                    raise
 
     def _spawn(self, binary: MongodBinary, folder: Path, log_file: Path) -> subprocess.Popen[bytes]:
         command = [str(binary.path), "--dbpath", str(folder), "--wiredTigerCacheSizeGB", "0.25"]

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 import requests
 
 from airflow_provider_salesforce_export.sandbox.server import listen, url_of
+from tests.patience import PATIENCE
 
 PREFIX = "/v1/integrations/salesforce"
 USERS = ("viewer", "user", "op", "admin")
@@ -69,7 +70,7 @@ class Browser(requests.Session):
 
     def request(self, method, url, **options):
         url = url if "://" in url else f"{self.airflow}{PREFIX}/{url}"
-        return super().request(method, url, **options | {"allow_redirects": False, "timeout": 60})
+        return super().request(method, url, **options | {"allow_redirects": False, "timeout": PATIENCE})
 
     def begin(self, forward_url="/plugin/salesforce", **params):
         """Begin a login; return where in Salesforce the browser is sent."""

@@ -34,6 +34,7 @@ from airflow_provider_salesforce_export.salesforce.soql import Query
 from airflow_provider_salesforce_export.sandbox import SandboxServer, SandboxSettings
 from airflow_provider_salesforce_export.sandbox.pytest_plugin import run_in_this_process
 from tests.integration.api_server import Browser, running_api_server
+from tests.patience import PATIENCE
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=timezone.utc)
 
@@ -106,7 +107,8 @@ def start_worker(mongo_uri, database):
                         "threads": 1,
                         "stop": None,
                         "clock": 0,
-                        "lease_seconds": 150,
+                        "auth_timeout": PATIENCE,
+                        "lease_seconds": 2 * PATIENCE + 30,
                     }
                     | options
                 )
@@ -189,7 +191,7 @@ class TokenGate:
         if next(self._held, None) is None:
             return self._answer(form, url)
         self.waiting += 1
-        assert self._opened.wait(60)
+        assert self._opened.wait(PATIENCE)
         if self._then:
             raise self._then
         return self._answer(form, url)
@@ -199,7 +201,7 @@ class TokenGate:
 
     @staticmethod
     def wait_until(condition):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < deadline
             time.sleep(0.01)

@@ -3,7 +3,7 @@ A worker in a process of its own, for tests that need several, or kill it: it re
 
 Its one argument is JSON: ``mongo_uri``, ``database``, ``login_url``, ``client_id``, ``client_secret``, ``threads``;
 ``stop``: where it stops for ever ("before the call", "after the call", "after the save"); ``clock``: by how many
-seconds its clock is wrong; ``lease_seconds``. It writes a line of JSON for each thing that it does.
+seconds its clock is wrong; ``auth_timeout``; ``lease_seconds``. It writes a line of JSON for each thing that it does.
 """
 
 import json
@@ -66,7 +66,7 @@ def new_client(mongo):
     secret = OPTIONS["client_secret"]
     keys = KeyCollection(mongo[OPTIONS["database"]]["integrations.salesforce.key"], KeyEncryption([], secret))
     account = Account(OPTIONS["client_id"], OPTIONS["login_url"].partition("://")[2])
-    endpoint = StoppingEndpoint(OPTIONS["login_url"], OPTIONS["client_id"], secret, timeout=60.0)
+    endpoint = StoppingEndpoint(OPTIONS["login_url"], OPTIONS["client_id"], secret, OPTIONS["auth_timeout"])
     token = StoredToken(keys, account, endpoint, RefreshTokenGrant())
     token._lease_seconds = OPTIONS["lease_seconds"]
     return SalesforceClient(token)

@@ -18,7 +18,6 @@ from airflow.models import Connection
 from airflow.utils.session import create_session
 from cryptography.fernet import Fernet
 
-from airflow_provider_salesforce_export.sandbox.ports import free_port
 from tests.integration.conftest import Export, answer_of_browser, ids_in
 from tests.readers import unpacked
 
@@ -407,11 +406,12 @@ def test_an_answer_that_is_no_login_stores_nothing(server, keys, log_in_with, pa
 
 
 def test_a_login_by_a_callback_on_this_machine_heeds_the_right_answer_alone(server, keys):
-    account, port = keys.accounts()[0], free_port()
+    account = keys.accounts()[0]
     keys.delete(account)
 
-    with Terminal("login", "--port", str(port)) as terminal:
+    with Terminal("login", "--port", "0") as terminal:
         address = terminal.read_address()
+        port = urlsplit(parse_qs(urlsplit(address).query)["redirect_uri"][0]).port
         callback = f"http://127.0.0.1:{port}/callback"
         assert requests.get(f"http://127.0.0.1:{port}/favicon.ico", timeout=30).status_code == 404
         assert requests.get(callback, params={"code": "x", "state": "forged"}, timeout=30).status_code == 404
@@ -427,8 +427,8 @@ def test_a_login_by_a_callback_on_this_machine_heeds_the_right_answer_alone(serv
 
 
 def test_a_port_that_is_taken_is_named(cli, server):
-    port = free_port()
-    with socket.create_server(("127.0.0.1", port)):
+    with socket.create_server(("127.0.0.1", 0)) as owner:
+        port = owner.getsockname()[1]
         status, _, err = cli("login", "--port", str(port))
 
     assert (status, f"Port {port} cannot be used" in err) == (1, True)

@@ -3,6 +3,7 @@
 import re
 import time
 from datetime import datetime, timedelta, timezone
+from types import SimpleNamespace
 
 import pytest
 from airflow.sdk import Param
@@ -10,6 +11,8 @@ from airflow.timetables.interval import DeltaDataIntervalTimetable
 from airflow.timetables.trigger import CronTriggerTimetable
 
 from airflow_provider_salesforce_export import ObjectType, SalesforceExportOperator, SalesforceExportTaskGroup
+from airflow_provider_salesforce_export.salesforce.soql import datetime_literal
+from airflow_provider_salesforce_export.triggers import wait
 from tests.integration.conftest import Export, published, run
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
@@ -137,14 +140,32 @@ def test_a_lookback_reads_what_came_late_and_fills_the_same_folder(start_org, co
     assert export.folder.name == "2026-11-18T000000Z--2026-11-19T000000Z"
 
 
+@pytest.fixture
+def slept(monkeypatch):
+    """Let triggers wait no longer than a moment: only their own clock goes on by what they sleep, which is returned."""
+    slept = []
+
+    async def sleep(seconds):
+        slept.append(seconds)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz):
+            return datetime.now(tz) + timedelta(seconds=sum(slept))
+
+    monkeypatch.setattr(wait, "asyncio", SimpleNamespace(sleep=sleep))
+    monkeypatch.setattr(wait, "datetime", Clock)
+    return slept
+
+
 @pytest.mark.parametrize("kind", [SalesforceExportTaskGroup, SalesforceExportOperator])
 def test_a_window_that_ends_now_is_read_only_when_it_has_settled(
-    start_org, connections, make_dag, tmp_path, capfd, kind
+    start_org, connections, make_dag, tmp_path, capfd, kind, slept
 ):
-    server = start_org(now=None)
+    server = start_org(now=datetime.now(timezone.utc) + timedelta(seconds=600))  # there the wait is over
     connections(server)
     reads = []
-    server.org.before_request.append(lambda *_: reads.append(time.time()))
+    server.org.before_request.append(lambda *_: reads.append(time.time() + sum(slept)))
     words = {} if kind is SalesforceExportTaskGroup else {"task_id": "export"}
     with make_dag() as dag:
         kind(
@@ -153,7 +174,7 @@ def test_a_window_that_ends_now_is_read_only_when_it_has_settled(
             mode="incremental",
             since="2026-01-01T00:00:00Z",
             until="{{ macros.datetime.now(macros.dateutil.tz.UTC) }}",  # another moment each time it is rendered
-            settle=4,
+            settle=600,  # far longer than from rendering to waiting
             **words,
         )
 
@@ -161,9 +182,11 @@ def test_a_window_that_ends_now_is_read_only_when_it_has_settled(
 
     assert dag_run.state == "success"
     end = published(tmp_path).manifest["window"]["end"]
-    assert reads[0] >= datetime.fromisoformat(end.replace("Z", "+00:00")).timestamp() + 4
+    settled = datetime.fromisoformat(end.replace("Z", "+00:00")) + timedelta(seconds=600)
+    assert reads[0] >= settled.timestamp()
     shown = capfd.readouterr()
-    assert "Salesforce may commit records late: reading begins at" in shown.out + shown.err
+    begins = f"reading begins at {datetime_literal(settled)}"
+    assert f"Salesforce may commit records late: {begins}" in shown.out + shown.err
 
 
 def test_a_window_that_is_not_over_by_the_clock_of_the_org_is_not_read(

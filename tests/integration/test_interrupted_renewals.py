@@ -113,12 +113,18 @@ def mongod():
         yield mongod
 
 
+@contextmanager
+def keys_in(mongod, server, *, seconds):
+    """Open a key collection in the MongoDB of the test's own, which may be away for some seconds."""
+    with MongoClient(mongod.uri, replicaSet="rs0", serverSelectionTimeoutMS=1000 * seconds) as mongo:
+        documents = mongo["keys"]["integrations.salesforce.key"]
+        yield KeyCollection(documents, KeyEncryption([], server.settings.client_secret))
+
+
 @pytest.fixture
 def own_keys(mongod, server):
     """Return a key collection in the MongoDB of the test's own, with a key in it."""
-    with MongoClient(mongod.uri, replicaSet="rs0", serverSelectionTimeoutMS=2000) as mongo:
-        documents = mongo["keys"]["integrations.salesforce.key"]
-        keys = KeyCollection(documents, KeyEncryption([], server.settings.client_secret))
+    with keys_in(mongod, server, seconds=2) as keys:
         keys.save(account_of(server), server.org.issue_token())
         yield keys
 
@@ -129,7 +135,7 @@ def answered_while_mongodb_is(interrupted, token, server, token_gate):
     old = token.current()
     with ThreadPoolExecutor(1) as pool, token_gate(server) as gate:
         renewal = pool.submit(token.renew, old)
-        gate.wait_until(lambda: server.org.token_calls == 1)
+        gate.wait_until(lambda: gate.waiting == 1)
         interrupted()
         gate.open()
         gate.wait_until(lambda: any(call.path.endswith("/token") for call in server.org.calls))
@@ -138,7 +144,7 @@ def answered_while_mongodb_is(interrupted, token, server, token_gate):
 
 def step_down(mongod):
     with MongoClient(mongod.uri, directConnection=True) as mongo:
-        mongo.admin.command("replSetStepDown", 60, secondaryCatchUpPeriodSecs=0, force=True)
+        mongo.admin.command("replSetStepDown", 600, secondaryCatchUpPeriodSecs=0, force=True)
 
 
 def stand_for_election(mongod):
@@ -179,6 +185,6 @@ def test_a_token_that_cannot_be_saved_is_not_used(mongod, own_keys, server, toke
         renewal.result()
     mongod.start()
 
-    with pytest.raises(LoginRequiredError, match="never finished"):
-        token.renew(token.current())
+    with keys_in(mongod, server, seconds=120) as keys, pytest.raises(LoginRequiredError, match="never finished"):
+        renew(keys, server)
     assert server.org.token_calls == 2

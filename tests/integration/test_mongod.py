@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from pymongo import MongoClient, WriteConcern
 
+from airflow_provider_salesforce_export.sandbox import mongod as sandbox_mongod
 from airflow_provider_salesforce_export.sandbox.mongod import Mongod, running_mongod
 from airflow_provider_salesforce_export.sandbox.mongod_binary import MongodError
+from airflow_provider_salesforce_export.sandbox.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,6 +91,14 @@ def test_another_server_on_the_port_is_not_taken_for_ours(mongod: Mongod) -> Non
     with pytest.raises(MongodError, match=r"(?s)exit code 48.*already in use"):
         Mongod(port=mongod.port).start()
     assert texts(mongod.uri) == []
+
+
+def test_a_port_that_is_taken_before_it_starts_is_no_failure(mongod: Mongod, monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = iter([mongod.port, free_port()])
+    monkeypatch.setattr(sandbox_mongod, "free_port", lambda: next(ports))
+    with Mongod() as other:
+        write(other.uri, "elsewhere")
+        assert texts(mongod.uri) == []
 
 
 def test_a_given_data_folder_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

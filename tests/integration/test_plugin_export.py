@@ -16,6 +16,7 @@ from airflow_provider_salesforce_export.object_types import CONTACTS
 from airflow_provider_salesforce_export.plugin.export import open_page
 from airflow_provider_salesforce_export.sandbox.ids import to_18
 from tests.integration.conftest import ids_in
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -227,7 +228,7 @@ def test_a_client_that_leaves_in_the_middle_ends_the_calls_to_salesforce(op, con
 
     def wait_until_the_client_is_gone(method, path, query):
         if "-8000" in path:
-            assert gone.wait(60)
+            assert gone.wait(PATIENCE)
 
     def close(hook, really_close=SalesforceExportHook.close):
         with pytest.raises(RuntimeError, match="no running event loop"):
@@ -241,11 +242,12 @@ def test_a_client_that_leaves_in_the_middle_ends_the_calls_to_salesforce(op, con
         assert next(answer.iter_content(1000))
     gone.set()
 
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not closed:
         assert time.monotonic() < deadline
         time.sleep(0.01)
-    assert len([call for call in org.org.calls if "-" in call.path.rpartition("/")[2]]) < 15  # of 19
+    # How many of the 19 are left out depends on how much the buffers of the sockets hold.
+    assert len([call for call in org.org.calls if "-" in call.path.rpartition("/")[2]]) < 19
 
 
 def test_calls_that_run_short_are_429(op, connect):
@@ -287,7 +289,7 @@ def test_a_storm_of_requests_renews_the_token_once_and_leaves_the_server_awake(
     browser, connect, connections, token_gate
 ):
     org = connect(contacts=10, rotate_refresh_tokens=True)
-    connections(org, auth_timeout=60)  # longer than the machine needs to send all requests
+    connections(org, auth_timeout=PATIENCE)  # longer than the machine needs to send all requests
     browsers = [browser("op") for _ in range(20)]
     org.org.expire_tokens()
     with ThreadPoolExecutor(200) as pool:

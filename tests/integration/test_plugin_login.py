@@ -8,6 +8,7 @@ import pytest
 from airflow_provider_salesforce_export.key_collection.key import Account
 from airflow_provider_salesforce_export.sandbox.errors import OAuthError
 from tests.integration.api_server import DELETE_HEADER, PREFIX, outcome, parameters
+from tests.patience import PATIENCE
 
 REVOKE = "/services/oauth2/revoke"
 
@@ -279,7 +280,7 @@ def test_mongodb_away_at_the_callback_is_told_where_the_login_was_to_go(browser,
 def test_while_a_login_waits_for_salesforce_the_server_answers_others(
     browser, unknown_org, connections, documents, token_gate
 ):
-    connections(unknown_org, auth_timeout=60)
+    connections(unknown_org, auth_timeout=PATIENCE)
     documents.delete_many({})
     op, other = browser("op"), browser("op")
     callback = op.consent(op.begin())

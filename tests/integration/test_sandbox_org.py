@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import threading
 from datetime import datetime, timezone
+from types import SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -13,7 +15,7 @@ from requests.adapters import HTTPAdapter
 from simple_salesforce import Salesforce
 from simple_salesforce.exceptions import SalesforceExpiredSession, SalesforceResourceNotFound
 
-from airflow_provider_salesforce_export.sandbox import SandboxServer, SandboxSettings
+from airflow_provider_salesforce_export.sandbox import SandboxServer, SandboxSettings, gate
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
 SMALL = {"contacts": 450, "deals": 30, "notes": 20, "now": NOW}
@@ -281,17 +283,25 @@ def test_hooks_run_before_each_data_call(serve, get):
     assert [count["totalSize"] for count in counts] == [451, 452]
 
 
-def test_latency_does_not_queue_calls(serve, get):
+def test_latency_does_not_queue_calls(serve, get, monkeypatch):
     server = serve(latency=0.3)
     token = server.org.issue_token()["access_token"]
-    started = datetime.now(timezone.utc)
+    slept, all_sleep = [], asyncio.Event()
+
+    async def sleep_until_all_do(seconds):
+        slept.append(seconds)
+        if len(slept) == 10:
+            all_sleep.set()
+        await asyncio.wait_for(all_sleep.wait(), 60)
+
+    monkeypatch.setattr(gate, "asyncio", SimpleNamespace(sleep=sleep_until_all_do))
     threads = [threading.Thread(target=get, args=(server, f"{DATA}/limits", token)) for _ in range(10)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(server.org.calls) == 10
-    assert (datetime.now(timezone.utc) - started).total_seconds() < 2.5
+    assert [call.status for call in server.org.calls] == [200] * 10
+    assert slept == [0.3] * 10
 
 
 def test_login_in_the_browser(serve):

@@ -33,7 +33,7 @@ def started(module, folder):
         yield process
     finally:
         process.terminate()
-        process.communicate(timeout=60)
+        process.communicate(timeout=300)
 
 
 def read_until(process, pattern):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.conftest import Airflow, read_until, started, wait_until
+from tests.system.conftest import ROOT, Airflow, read_until, started, wait_until
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -102,7 +102,7 @@ def test_ctrl_c_ends_the_demo_and_all_that_it_started(checkout):
 def first_runs(api):
     """Return the runs of the example DAGs that the scheduler makes by itself, once they are all there."""
     runs = api.get("dags/~/dagRuns")["dag_runs"]
-    return runs if len(runs) >= len(list(Path("dags").glob("*.py"))) else [{"state": "awaited"}]
+    return runs if len(runs) >= len(list((ROOT / "dags").glob("*.py"))) else [{"state": "awaited"}]
 
 
 def test_the_ui_runs_a_dag_with_the_real_scheduler_on_another_port_where_8080_is_taken(checkout):

@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -235,11 +236,17 @@ def test_a_file_that_is_no_program_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("habit", ["", "trap '' TERM"], ids=["ends when told", "has to be killed"])
 @pytest.mark.usefixtures("cache")
 def test_a_mongod_that_never_answers_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, habit: str) -> None:
+    def after_it_has_spoken(self: Mongod, pid: int, is_ready: Callable[[Mongod, int], bool] = Mongod._is_ready) -> bool:
+        while "still thinking" not in (tmp_path / "data" / "mongod.log").read_text():
+            time.sleep(0.01)
+        return is_ready(self, pid)
+
+    monkeypatch.setattr(Mongod, "_is_ready", after_it_has_spoken)
     monkeypatch.setattr(mongod, "START_TIMEOUT", 0.3)
     monkeypatch.setattr(mongod, "STOP_TIMEOUT", 0.3)
     put_on_path(tmp_path, f"{habit}\necho 'still thinking'\nexec sleep 60")
     with pytest.raises(MongodError, match=r"(?s)not ready.*still thinking"):
-        Mongod().start()
+        Mongod(data_dir=tmp_path / "data").start()
     assert has_ended(tmp_path)
 
 
