@@ -18,7 +18,7 @@ from airflow_provider_salesforce_export import (
 )
 from airflow_provider_salesforce_export.operators import bulk_job
 from airflow_provider_salesforce_export.triggers.bulk_job import BulkJobTrigger
-from tests.integration.conftest import ids_in, published, run
+from tests.integration.conftest import end_jobs_by_looks, ids_in, published, run
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
 
@@ -27,7 +27,7 @@ BOTH = pytest.mark.parametrize("kind", [SalesforceExportTaskGroup, SalesforceExp
 
 @pytest.fixture
 def org(start_org, connections):
-    server = start_org(contacts=900, bulk_chunk_size=100, bulk_seconds=1.5)
+    server = start_org(contacts=900, bulk_chunk_size=100)
     connections(server)
     return server
 
@@ -63,6 +63,7 @@ def calls(org, method, pattern):
 def test_the_job_is_awaited_without_a_worker_and_deleted_when_its_rows_are_published(
     org, make_dag, tmp_path, kind, looks
 ):
+    end_jobs_by_looks(org)
     with make_dag() as dag:
         export(kind, tmp_path)
 
@@ -86,6 +87,7 @@ def test_the_job_is_awaited_without_a_worker_and_deleted_when_its_rows_are_publi
 
 @BOTH
 def test_the_job_is_awaited_in_the_worker_where_that_is_asked_for(org, make_dag, tmp_path, kind, looks):
+    end_jobs_by_looks(org)
     with make_dag() as dag:
         export(kind, tmp_path, deferrable=False)
 
@@ -117,6 +119,7 @@ def test_tokens_that_expire_while_the_job_runs_and_while_it_is_read_are_renewed(
 
     points = ["GET ", "GET /resultPages", "GET /results", "DELETE "]
     monkeypatch.setattr(BulkJobTrigger, "_look", expire_and_look)
+    end_jobs_by_looks(org)
     org.org.before_request.append(expire)
     with make_dag() as dag:
         export(kind, tmp_path)
@@ -132,6 +135,7 @@ def test_tokens_that_expire_while_the_job_runs_and_while_it_is_read_are_renewed(
 def test_a_job_that_fails_shows_its_message_and_query_and_the_next_try_submits_another(
     org, make_dag, tmp_path, kind, capfd
 ):
+    end_jobs_by_looks(org)
     org.org.bulk_jobs.fail_next("InternalServerError : Retried more than fifteen times")
     with make_dag(default_args={"retries": 1, "retry_delay": timedelta(0)}) as dag:
         export(kind, tmp_path)
@@ -158,6 +162,7 @@ def test_a_later_try_that_needs_no_job_leaves_none_of_an_earlier_one(org, make_d
             for record_id in ids_in(org)[100:]:
                 org.org.delete("Contact", record_id)
 
+    end_jobs_by_looks(org)
     org.org.before_request.append(delete_most)
     org.org.fail_next(path_pattern="/resultPages$", status=400, body=[{"errorCode": "X", "message": "odd"}])
     with make_dag(default_args={"retries": 1, "retry_delay": timedelta(0)}) as dag:
@@ -230,7 +235,6 @@ def test_passing_failures_do_not_end_the_waiting(org, make_dag, tmp_path, looks)
     ],
 )
 def test_the_api_is_chosen_and_the_manifest_says_why(org, make_dag, tmp_path, words, api, reason, caplog):
-    org.settings.bulk_seconds = 0
     with make_dag() as dag:
         export(SalesforceExportTaskGroup, tmp_path, **{"api": "auto"} | words)
 
