@@ -256,9 +256,7 @@ def answer_of_browser(url, decision="allow"):
 
 
 def end_jobs_by_looks(server, running=2):
-    """
-    Have each Bulk job of an org run on for as many looks as that, and be over at a later one: on a machine of any speed.
-    """
+    """Have each Bulk job of an org run on for that many looks and be over later, whatever the machine's speed."""
     server.settings.bulk_seconds = 600
     looks = Counter()
 

@@ -5,7 +5,7 @@ import json
 import re
 import threading
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -17,8 +17,9 @@ from airflow_provider_salesforce_export import (
     SalesforceExportTaskGroup,
 )
 from airflow_provider_salesforce_export.operators import bulk_job
+from airflow_provider_salesforce_export.triggers import bulk_job as bulk_job_trigger
 from airflow_provider_salesforce_export.triggers.bulk_job import BulkJobTrigger
-from tests.integration.conftest import end_jobs_by_looks, ids_in, published, run
+from tests.integration.conftest import TokenGate, end_jobs_by_looks, ids_in, published, run
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
 
@@ -177,18 +178,30 @@ def test_a_later_try_that_needs_no_job_leaves_none_of_an_earlier_one(org, make_d
     assert org.org.bulk_jobs.all() == []
 
 
-def test_a_job_that_takes_too_long_is_aborted(org, make_dag, tmp_path, capfd):
+def test_a_job_that_takes_too_long_is_aborted(org, make_dag, tmp_path, capfd, looks, monkeypatch):
+    """With each look of the trigger, two hours pass."""
     org.settings.bulk_seconds = 600
+
+    def now(zone):
+        return datetime.now(zone) + timedelta(hours=2 * len(looks))
+
+    def have_all_records(method, path, query):
+        TokenGate.wait_until(lambda: all(job.written for job in org.org.bulk_jobs.all()))
+
+    for module in (bulk_job, bulk_job_trigger):
+        monkeypatch.setattr(module, "datetime", SimpleNamespace(now=now, fromisoformat=datetime.fromisoformat))
+    org.org.before_request.append(have_all_records)
     with make_dag() as dag:
-        export(SalesforceExportTaskGroup, tmp_path, bulk_timeout=1)
+        export(SalesforceExportTaskGroup, tmp_path, bulk_timeout=3600)
 
     dag_run, _ = run(dag)
 
     assert dag_run.state == "failed"
+    assert looks == ["trigger"]
     assert [job.state for job in org.org.bulk_jobs.all()] == ["Aborted"]
     told = shown(capfd)
     assert re.search(r"Waiting for the Bulk job \w+, which is \w+, until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\.", told)
-    assert re.search(r"was not complete after 0:00:01, and was aborted.*900 records so far.*Raise bulk_timeout", told)
+    assert re.search(r"was not complete after 1:00:00, and was aborted.*900 records so far.*Raise bulk_timeout", told)
 
 
 def test_a_job_that_somebody_aborts_is_not_awaited_for_ever(org, make_dag, tmp_path, capfd):
@@ -210,13 +223,17 @@ def test_a_job_that_somebody_aborts_is_not_awaited_for_ever(org, make_dag, tmp_p
 
 
 def test_passing_failures_do_not_end_the_waiting(org, make_dag, tmp_path, looks):
-    org.org.fail_next(path_pattern=r"/jobs/query/\w+$", status=503, headers={"Retry-After": "0"}, times=30, after=1)
+    end_jobs_by_looks(org)
+    # Two looks and all their repetitions fail.
+    org.org.fail_next(path_pattern=r"/jobs/query/\w+$", status=503, headers={"Retry-After": "0"}, times=10, after=1)
     with make_dag() as dag:
         export(SalesforceExportTaskGroup, tmp_path)
 
     dag_run, _ = run(dag)
 
     assert dag_run.state == "success"
+    assert set(looks) == {"trigger"}
+    assert len(looks) > 2
     assert published(tmp_path).holds_exactly(ids_in(org))
 
 
