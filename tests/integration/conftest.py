@@ -257,6 +257,22 @@ def answer_of_browser(url, decision="allow"):
     return answer.headers["Location"]
 
 
+def end_jobs_by_looks(server, running=2):
+    """Have each Bulk job of an org run on for that many looks and be over later, whatever the machine's speed."""
+    server.settings.bulk_seconds = 600
+    looks = Counter()
+
+    def count(method, path, _query):
+        look = re.search(r"/jobs/query/(\w+)$", path)
+        if method == "GET" and look:
+            looks[look[1]] += 1
+            for job in server.org.bulk_jobs.all():
+                if looks[job.id] > running:
+                    job.seconds = 0
+
+    server.org.before_request.append(count)
+
+
 def run(dag, **arguments):
     """Run a DAG; return the run, and its task instances by id and map index."""
     dag_run = run_in_this_process(dag, **arguments)

@@ -291,4 +291,4 @@ def test_memory_stays_flat_however_large_a_result_is(start_org, client_of):
         tracemalloc.stop()
 
     assert again == characters > 24_000_000
-    assert peak < 8_000_000  # the server's share included, which runs in this process
+    assert peak < 16_000_000  # of the whole process, with the server and whatever other tests have left running

@@ -5,7 +5,7 @@ import json
 import re
 import threading
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -17,8 +17,9 @@ from airflow_provider_salesforce_export import (
     SalesforceExportTaskGroup,
 )
 from airflow_provider_salesforce_export.operators import bulk_job
+from airflow_provider_salesforce_export.triggers import bulk_job as bulk_job_trigger
 from airflow_provider_salesforce_export.triggers.bulk_job import BulkJobTrigger
-from tests.integration.conftest import ids_in, published, run
+from tests.integration.conftest import TokenGate, end_jobs_by_looks, ids_in, published, run
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
 
@@ -27,7 +28,7 @@ BOTH = pytest.mark.parametrize("kind", [SalesforceExportTaskGroup, SalesforceExp
 
 @pytest.fixture
 def org(start_org, connections):
-    server = start_org(contacts=900, bulk_chunk_size=100, bulk_seconds=1.5)
+    server = start_org(contacts=900, bulk_chunk_size=100)
     connections(server)
     return server
 
@@ -63,6 +64,7 @@ def calls(org, method, pattern):
 def test_the_job_is_awaited_without_a_worker_and_deleted_when_its_rows_are_published(
     org, make_dag, tmp_path, kind, looks
 ):
+    end_jobs_by_looks(org)
     with make_dag() as dag:
         export(kind, tmp_path)
 
@@ -86,6 +88,7 @@ def test_the_job_is_awaited_without_a_worker_and_deleted_when_its_rows_are_publi
 
 @BOTH
 def test_the_job_is_awaited_in_the_worker_where_that_is_asked_for(org, make_dag, tmp_path, kind, looks):
+    end_jobs_by_looks(org)
     with make_dag() as dag:
         export(kind, tmp_path, deferrable=False)
 
@@ -117,6 +120,7 @@ def test_tokens_that_expire_while_the_job_runs_and_while_it_is_read_are_renewed(
 
     points = ["GET ", "GET /resultPages", "GET /results", "DELETE "]
     monkeypatch.setattr(BulkJobTrigger, "_look", expire_and_look)
+    end_jobs_by_looks(org)
     org.org.before_request.append(expire)
     with make_dag() as dag:
         export(kind, tmp_path)
@@ -132,6 +136,7 @@ def test_tokens_that_expire_while_the_job_runs_and_while_it_is_read_are_renewed(
 def test_a_job_that_fails_shows_its_message_and_query_and_the_next_try_submits_another(
     org, make_dag, tmp_path, kind, capfd
 ):
+    end_jobs_by_looks(org)
     org.org.bulk_jobs.fail_next("InternalServerError : Retried more than fifteen times")
     with make_dag(default_args={"retries": 1, "retry_delay": timedelta(0)}) as dag:
         export(kind, tmp_path)
@@ -158,6 +163,7 @@ def test_a_later_try_that_needs_no_job_leaves_none_of_an_earlier_one(org, make_d
             for record_id in ids_in(org)[100:]:
                 org.org.delete("Contact", record_id)
 
+    end_jobs_by_looks(org)
     org.org.before_request.append(delete_most)
     org.org.fail_next(path_pattern="/resultPages$", status=400, body=[{"errorCode": "X", "message": "odd"}])
     with make_dag(default_args={"retries": 1, "retry_delay": timedelta(0)}) as dag:
@@ -172,18 +178,30 @@ def test_a_later_try_that_needs_no_job_leaves_none_of_an_earlier_one(org, make_d
     assert org.org.bulk_jobs.all() == []
 
 
-def test_a_job_that_takes_too_long_is_aborted(org, make_dag, tmp_path, capfd):
+def test_a_job_that_takes_too_long_is_aborted(org, make_dag, tmp_path, capfd, looks, monkeypatch):
+    """With each look of the trigger, two hours pass."""
     org.settings.bulk_seconds = 600
+
+    def now(zone):
+        return datetime.now(zone) + timedelta(hours=2 * len(looks))
+
+    def have_all_records(method, path, query):
+        TokenGate.wait_until(lambda: all(job.written for job in org.org.bulk_jobs.all()))
+
+    for module in (bulk_job, bulk_job_trigger):
+        monkeypatch.setattr(module, "datetime", SimpleNamespace(now=now, fromisoformat=datetime.fromisoformat))
+    org.org.before_request.append(have_all_records)
     with make_dag() as dag:
-        export(SalesforceExportTaskGroup, tmp_path, bulk_timeout=1)
+        export(SalesforceExportTaskGroup, tmp_path, bulk_timeout=3600)
 
     dag_run, _ = run(dag)
 
     assert dag_run.state == "failed"
+    assert looks == ["trigger"]
     assert [job.state for job in org.org.bulk_jobs.all()] == ["Aborted"]
     told = shown(capfd)
     assert re.search(r"Waiting for the Bulk job \w+, which is \w+, until \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\.", told)
-    assert re.search(r"was not complete after 0:00:01, and was aborted.*900 records so far.*Raise bulk_timeout", told)
+    assert re.search(r"was not complete after 1:00:00, and was aborted.*900 records so far.*Raise bulk_timeout", told)
 
 
 def test_a_job_that_somebody_aborts_is_not_awaited_for_ever(org, make_dag, tmp_path, capfd):
@@ -205,13 +223,17 @@ def test_a_job_that_somebody_aborts_is_not_awaited_for_ever(org, make_dag, tmp_p
 
 
 def test_passing_failures_do_not_end_the_waiting(org, make_dag, tmp_path, looks):
-    org.org.fail_next(path_pattern=r"/jobs/query/\w+$", status=503, headers={"Retry-After": "0"}, times=30, after=1)
+    end_jobs_by_looks(org)
+    # Two looks and all their repetitions fail.
+    org.org.fail_next(path_pattern=r"/jobs/query/\w+$", status=503, headers={"Retry-After": "0"}, times=10, after=1)
     with make_dag() as dag:
         export(SalesforceExportTaskGroup, tmp_path)
 
     dag_run, _ = run(dag)
 
     assert dag_run.state == "success"
+    assert set(looks) == {"trigger"}
+    assert len(looks) > 2
     assert published(tmp_path).holds_exactly(ids_in(org))
 
 
@@ -230,7 +252,6 @@ def test_passing_failures_do_not_end_the_waiting(org, make_dag, tmp_path, looks)
     ],
 )
 def test_the_api_is_chosen_and_the_manifest_says_why(org, make_dag, tmp_path, words, api, reason, caplog):
-    org.settings.bulk_seconds = 0
     with make_dag() as dag:
         export(SalesforceExportTaskGroup, tmp_path, **{"api": "auto"} | words)
 

@@ -14,6 +14,7 @@ from requests.adapters import HTTPAdapter
 from simple_salesforce import Salesforce
 
 from airflow_provider_salesforce_export.sandbox import SandboxServer, SandboxSettings, bulk_api
+from airflow_provider_salesforce_export.sandbox.bulk_job import BulkJob
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=timezone.utc)
 JOBS = "/services/data/v62.0/jobs/query"
@@ -166,7 +167,7 @@ def test_a_job_that_finds_nothing_has_one_result(call, finish):
 
 def test_results_hold_what_there_was_when_the_job_began(org, call, submit):
     kept = org.org.insert("Contact", LastName="Before")
-    org.settings.bulk_seconds = 0.3
+    org.settings.bulk_seconds = 600
     job_id = submit("SELECT Id, LastName FROM Contact WHERE LastName IN ('Before', 'After')")["id"]
     org.org.update("Contact", kept, LastName="After")
     late = org.org.insert("Contact", LastName="After")
@@ -174,6 +175,7 @@ def test_results_hold_what_there_was_when_the_job_began(org, call, submit):
     states = []
     while (state := call("GET", f"{JOBS}/{job_id}").json()["state"]) != "JobComplete":
         states.append(state)
+        org.org.bulk_jobs.get(job_id).seconds = 0
         assert time.monotonic() < deadline
     reply = call("GET", f"{JOBS}/{job_id}/results")
     for record_id in (kept, late):
@@ -315,8 +317,14 @@ def test_a_download_goes_on_while_its_job_is_deleted_and_others_read_it(org, cal
     assert found == [expected] * 4
 
 
-def test_an_org_stops_while_a_job_runs():
-    with SandboxServer(SandboxSettings(contacts=20_000, deals=0, notes=0, now=NOW)) as server:
+def test_an_org_stops_while_a_job_runs(monkeypatch):
+    def without_end(job, start, end):
+        while not job.aborted:
+            yield b"one more line\n"
+            time.sleep(0.01)
+
+    monkeypatch.setattr(BulkJob, "csv", without_end)
+    with SandboxServer(SandboxSettings(contacts=10, deals=0, notes=0, now=NOW)) as server:
         token = server.org.issue_token()["access_token"]
         posted = requests.post(
             f"{server.url}{JOBS}",
@@ -324,4 +332,8 @@ def test_an_org_stops_while_a_job_runs():
             headers={"Authorization": f"Bearer {token}"},
             timeout=30,
         )
-        assert posted.json()["state"] == "UploadComplete"
+        job = server.org.bulk_jobs.get(posted.json()["id"])
+        running = job.state
+
+    assert running == "InProgress"
+    assert f"bulk-{job.id}" not in {thread.name for thread in threading.enumerate()}

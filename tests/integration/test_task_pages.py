@@ -12,7 +12,7 @@ from airflow_provider_salesforce_export.export import progress, segments
 from airflow_provider_salesforce_export.operators import bulk_job
 from airflow_provider_salesforce_export.operators.count import SalesforceExportCountOperator
 from airflow_provider_salesforce_export.operators.links import BulkJobLink, ConnectionLink, ExportFolderLink
-from tests.integration.conftest import run
+from tests.integration.conftest import end_jobs_by_looks, run
 
 pytestmark = pytest.mark.usefixtures("airflow_database")
 
@@ -35,7 +35,8 @@ def rendered(task):
 
 def test_links_stay_where_a_task_fails_after_it_was_deferred(start_org, connections, make_dag, tmp_path, monkeypatch):
     monkeypatch.setattr(bulk_job, "FIRST_DELAY", 0.2)
-    server = start_org(contacts=30, bulk_seconds=0.1)
+    server = start_org(contacts=30)
+    end_jobs_by_looks(server, running=1)
     connections(server)
     resume = SalesforceExportCountOperator.resume
 
@@ -138,7 +139,8 @@ def test_a_bulk_job_links_to_its_page_in_salesforce_and_every_task_to_the_connec
     start_org, connections, make_dag, tmp_path, monkeypatch, deferrable
 ):
     monkeypatch.setattr(bulk_job, "FIRST_DELAY", 0.2)
-    server = start_org(contacts=30, bulk_seconds=1.5)
+    server = start_org(contacts=30)
+    end_jobs_by_looks(server)
     connections(server)
     with make_dag() as dag:
         SalesforceExportTaskGroup("contacts", destination=tmp_path.as_uri(), api="bulk", deferrable=deferrable)
