@@ -13,6 +13,7 @@ Everything this package raises, as one tree.
     ├── SalesforceError               Salesforce said no, or nothing; keeps error_code and status_code
     │   ├── AuthenticationError
     │   │   ├── LoginRequiredError    no key, or a dead one: somebody must log in
+    │   │   ├── ForeignInstanceError  a token was issued for an instance that is not Salesforce's
     │   │   └── SessionRejectedError  a token renewed a moment ago is refused
     │   ├── QueryError                malformed query, unknown field or sObject
     │   ├── ApiVersionError
@@ -92,6 +93,10 @@ class AuthenticationError(SalesforceError):
 
 class LoginRequiredError(AuthenticationError):
     """There is no usable key for this account: somebody must log in."""
+
+
+class ForeignInstanceError(AuthenticationError):
+    """A token was issued for an instance that is not Salesforce's, and was neither used nor stored."""
 
 
 class SessionRejectedError(AuthenticationError):

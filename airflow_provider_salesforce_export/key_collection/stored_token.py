@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_salesforce_export.exceptions import (
     AuthenticationError,
+    ForeignInstanceError,
     KeyCollectionError,
     LoginRequiredError,
     SalesforceError,
@@ -115,7 +116,7 @@ class StoredToken:
         """Return a stored token whose instance is Salesforce's: others may write to the collection."""
         try:
             return {**token, "instance_url": checked_instance_url(token["instance_url"], self._endpoint.login_url)}
-        except AuthenticationError:
+        except ForeignInstanceError:
             raise KeyCollectionError(
                 f"{self._describe()} names an instance that is not Salesforce's, and was not used. Whoever runs that "
                 "MongoDB finds out who has written it; delete the document and log in again."
@@ -153,7 +154,8 @@ class StoredToken:
             self._meter.count("failed_renewals")
             # A login is kept where it may be good again; those who wait must not try a wrong password, one by one.
             if self._grant.needs_key and not isinstance(error, LoginRequiredError):
-                lease.release(self._redact(str(error), lease), answered=True)
+                unused = not isinstance(error, ForeignInstanceError)  # it came with a token
+                lease.release(self._redact(str(error), lease), unused=unused)
                 raise
             refusal = self._explain(error, lease)
             if lease.invalidate(str(refusal)):
@@ -161,7 +163,7 @@ class StoredToken:
             return None
         except SalesforceError as error:
             self._meter.count("failed_renewals")
-            lease.release(self._redact(str(error), lease), answered=False)
+            lease.release(self._redact(str(error), lease), unused=False)
             raise
         if lease.save(token):
             self._meter.count("renewals")
@@ -188,7 +190,8 @@ class StoredToken:
             text += (
                 f" A likely reason: a renewal that began at {lease.unfinished_since:%Y-%m-%d %H:%M:%S} UTC was never "
                 "finished (its worker died or was stopped before it had saved the new token, or Salesforce's reply was "
-                "lost). Where refresh tokens rotate, the stored one was dead from then on, and nobody has the new one."
+                "lost or not believed). Where refresh tokens rotate, the stored one was dead from then on, and nobody "
+                "has the new one."
             )
         return type(error)(text, error_code=error.error_code, status_code=error.status_code)
 

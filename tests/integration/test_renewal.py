@@ -7,6 +7,7 @@ import pytest
 
 from airflow_provider_salesforce_export.exceptions import (
     AuthenticationError,
+    ForeignInstanceError,
     KeyCollectionError,
     LoginRequiredError,
     SalesforceUnavailableError,
@@ -18,6 +19,7 @@ from airflow_provider_salesforce_export.salesforce.oauth import TokenEndpoint
 from airflow_provider_salesforce_export.sandbox.errors import OAuthError
 
 TOKEN_CALLS = "/services/oauth2/token"
+FOREIGN_REPLY = {"access_token": "a", "instance_url": "https://acme.example"}
 
 
 @pytest.fixture
@@ -212,6 +214,7 @@ def test_a_wrong_password_is_tried_once_by_those_who_wait_together(keys, start_o
     [
         (503, "<html>maintenance</html>", SalesforceUnavailableError, True),
         (400, {"error": "invalid_client", "error_description": "wrong secret"}, AuthenticationError, False),
+        (200, FOREIGN_REPLY, ForeignInstanceError, True),
     ],
 )
 def test_a_failed_renewal_leaves_the_way_free(keys, log_in, start_org, documents, status, body, kind, may_be_lost):
@@ -225,10 +228,29 @@ def test_a_failed_renewal_leaves_the_way_free(keys, log_in, start_org, documents
         token.renew(old)
     document = documents.find_one()
     assert ("lease" in document) == may_be_lost
-    assert str(status) in document["last_error"] or "wrong secret" in document["last_error"]
+    assert any(said in document["last_error"] for said in ("503", "wrong secret", "acme.example"))
 
     assert other.renew(old).is_new
     assert not {"lease", "last_error"} & documents.find_one().keys()
+
+
+def test_a_rotated_token_for_a_foreign_host_is_not_kept_and_the_next_error_says_why(
+    keys, log_in, start_org, documents, monkeypatch
+):
+    server = start_org(rotate_refresh_tokens=True)
+    account = log_in(server)
+    token = stored(keys, server)
+    old = token.current()
+    answer = server.org.oauth.token
+    with monkeypatch.context() as proxy:
+        proxy.setattr(server.org.oauth, "token", lambda form, url: answer(form, url) | FOREIGN_REPLY)
+        with pytest.raises(ForeignInstanceError, match=r"acme\.example.*neither used nor stored"):
+            token.renew(old)
+    assert keys.find(account).token == old
+    began = documents.find_one()["lease"]["taken_at"]
+
+    with pytest.raises(LoginRequiredError, match=rf"began at {began:%Y-%m-%d %H:%M:%S} UTC.*reply was .*not believed"):
+        token.renew(old)
 
 
 @pytest.mark.parametrize("foreign", [{}, {"tenant": "gold"}])
