@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -107,6 +108,7 @@ def start_worker(mongo_uri, database):
                         "stop": None,
                         "clock": 0,
                         "lease_seconds": 150,
+                        "start_seconds": 10,
                     }
                     | options
                 )
@@ -143,6 +145,9 @@ class Worker:
 
     def go(self):
         self._process.stdin.write("go\n")
+
+    def resume(self):
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self):
         self._process.kill()
