@@ -14,6 +14,7 @@ Everything this package raises, as one tree.
     │   ├── AuthenticationError
     │   │   ├── LoginRequiredError    no key, or a dead one: somebody must log in
     │   │   ├── LoginChangedError     the key is now of another user or org than when the export began
+    │   │   ├── ForeignInstanceError  a token was issued for an instance that is not Salesforce's
     │   │   └── SessionRejectedError  a token renewed a moment ago is refused
     │   ├── QueryError                malformed query, unknown field or sObject
     │   ├── ApiVersionError
@@ -97,6 +98,10 @@ class LoginRequiredError(AuthenticationError):
 
 class LoginChangedError(AuthenticationError):
     """The key is now of another user or org than when the export began, and what they may see differs."""
+
+
+class ForeignInstanceError(AuthenticationError):
+    """A token was issued for an instance that is not Salesforce's, and was neither used nor stored."""
 
 
 class SessionRejectedError(AuthenticationError):

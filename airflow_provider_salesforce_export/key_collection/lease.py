@@ -141,14 +141,14 @@ class Lease:
             },
         )
 
-    def release(self, reason: str, *, answered: bool) -> None:
+    def release(self, reason: str, *, unused: bool) -> None:
         """
         End the lease with the key as it was; one that was made for the lease alone goes with it.
 
         :param reason: Why, for people; without secrets.
-        :param answered: Whether Salesforce answered, so that the stored refresh token is surely not used up.
+        :param unused: Whether the stored refresh token is surely not used up.
         """
-        if answered and self.unfinished_since is None:
+        if unused and self.unfinished_since is None:
             update: Any = {"$set": {"last_error": reason}, "$unset": {"lease": ""}}
         else:
             update = [{"$set": {"last_error": {"$literal": reason}, "lease.until": "$$NOW"}}]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_salesforce_export.exceptions import (
     AuthenticationError,
+    ForeignInstanceError,
     KeyCollectionError,
     LoginRequiredError,
     SalesforceError,
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from airflow_provider_salesforce_export.salesforce.oauth import TokenEndpoint
 
 log = logging.getLogger(__name__)
+
+START_SECONDS = 10.0
+"""How long taking the lease may last, until the call: a later one might be the second to use a refresh token."""
 
 
 class StoredToken:
@@ -51,7 +55,7 @@ class StoredToken:
         self._grant = grant
         self._meter = meter
         # The call takes as long as connecting and reading may, and the save may have to wait for MongoDB.
-        self._lease_seconds = 2 * endpoint.timeout + SAVE_SECONDS
+        self._lease_seconds = START_SECONDS + 2 * endpoint.timeout + SAVE_SECONDS
         # Long enough for a lease whose holder died, and the renewal by another worker after it.
         self._patience = 2 * self._lease_seconds
         self._lock = threading.Lock()
@@ -97,8 +101,9 @@ class StoredToken:
             key = self._find(waited=waited)
             if key.token is not None and key.token["access_token"] != rejected:
                 return Renewal(self._checked(key.token), is_new=False)
+            call_until = time.monotonic() + START_SECONDS  # from before the lease begins: its reply may take long
             lease = self._keys.lease(key, self._lease_seconds)
-            if lease and (token := self._obtain(lease)):
+            if lease and (token := self._obtain(lease, call_until)):
                 return Renewal(token, is_new=True)
             if time.monotonic() > deadline:
                 raise KeyCollectionError(
@@ -115,7 +120,7 @@ class StoredToken:
         """Return a stored token whose instance is Salesforce's: others may write to the collection."""
         try:
             return {**token, "instance_url": checked_instance_url(token["instance_url"], self._endpoint.login_url)}
-        except AuthenticationError:
+        except ForeignInstanceError:
             raise KeyCollectionError(
                 f"{self._describe()} names an instance that is not Salesforce's, and was not used. Whoever runs that "
                 "MongoDB finds out who has written it; delete the document and log in again."
@@ -143,17 +148,29 @@ class StoredToken:
             raise self._login_required(f"was refused by Salesforce for good, and has been deleted ({key.last_error})")
         return self._keys.find_or_create(self._account)
 
-    def _obtain(self, lease: Lease) -> Token | None:
-        """Call the token endpoint once and save what it sends; None where the lease had run out, or the key is gone."""
+    def _obtain(self, lease: Lease, call_until: float) -> Token | None:
+        """
+        Call the token endpoint once and save what it sends; None where the lease had run out, or the key is gone.
+
+        :param lease: The right to do so.
+        :param call_until: After when, on the monotonic clock, the lease may run out before the new token is saved.
+        """
         if lease.unfinished_since:
             log.warning("A renewal of the Salesforce token, begun at %s, was never finished.", lease.unfinished_since)
+        # The last look at the clock before the request: what stops this worker from here on, it cannot know.
+        if time.monotonic() > call_until:
+            reason = "A renewal of the Salesforce token was held up before it called Salesforce, and begins again."
+            log.warning(reason)
+            lease.release(reason, unused=True)
+            return None
         try:
             token = self._endpoint.fetch(self._grant, lease.key.token)
         except AuthenticationError as error:
             self._meter.count("failed_renewals")
             # A login is kept where it may be good again; those who wait must not try a wrong password, one by one.
             if self._grant.needs_key and not isinstance(error, LoginRequiredError):
-                lease.release(self._redact(str(error), lease), answered=True)
+                unused = not isinstance(error, ForeignInstanceError)  # it came with a token
+                lease.release(self._redact(str(error), lease), unused=unused)
                 raise
             refusal = self._explain(error, lease)
             if lease.invalidate(str(refusal)):
@@ -161,7 +178,7 @@ class StoredToken:
             return None
         except SalesforceError as error:
             self._meter.count("failed_renewals")
-            lease.release(self._redact(str(error), lease), answered=False)
+            lease.release(self._redact(str(error), lease), unused=False)
             raise
         if lease.save(token):
             self._meter.count("renewals")
@@ -188,7 +205,8 @@ class StoredToken:
             text += (
                 f" A likely reason: a renewal that began at {lease.unfinished_since:%Y-%m-%d %H:%M:%S} UTC was never "
                 "finished (its worker died or was stopped before it had saved the new token, or Salesforce's reply was "
-                "lost). Where refresh tokens rotate, the stored one was dead from then on, and nobody has the new one."
+                "lost or not believed). Where refresh tokens rotate, the stored one was dead from then on, and nobody "
+                "has the new one."
             )
         return type(error)(text, error_code=error.error_code, status_code=error.status_code)
 

@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
-from airflow_provider_salesforce_export.exceptions import AuthenticationError, ConfigurationError
+from airflow_provider_salesforce_export.exceptions import ConfigurationError, ForeignInstanceError
 
 SALESFORCE_DOMAINS = (
     "salesforce.com",
@@ -105,7 +105,7 @@ def checked_instance_url(instance_url: object, login_url: str) -> str:
 
     :param instance_url: What the reply says.
     :param login_url: The login host that answered.
-    :raises AuthenticationError: It is not Salesforce's: the token would be sent to somebody else.
+    :raises ForeignInstanceError: It is not Salesforce's: the token would be sent to somebody else.
     """
     address = str(instance_url).rstrip("/")
     parts, login = _split(address), urlsplit(login_url)
@@ -117,7 +117,7 @@ def checked_instance_url(instance_url: object, login_url: str) -> str:
         if is_login_host or is_salesforce or (_is_loopback(parts) and _is_loopback(login)):
             return address
     shown = (parts.hostname if parts else None) or "no host"
-    raise AuthenticationError(
+    raise ForeignInstanceError(
         f"{login_url} issued a token for an instance that is not Salesforce's ({shown[:100]!r}): the token was neither "
         "used nor stored. Expected an https address of salesforce.com, or the login host itself. An Airflow admin "
         "checks the host of the connection, and which proxy stands before it."

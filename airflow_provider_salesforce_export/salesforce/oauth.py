@@ -97,8 +97,8 @@ class TokenEndpoint(App):
         :param key: The token that is stored now; None where there is none.
         :returns: The reply. Where it brings no refresh token, the one that is stored now stays in it.
         :raises LoginRequiredError: The refresh token is expired or revoked.
-        :raises AuthenticationError: A field of the connection is wrong, the org does not allow the grant, or the reply
-            names an instance that is not Salesforce's.
+        :raises ForeignInstanceError: The reply names an instance that is not Salesforce's.
+        :raises AuthenticationError: A field of the connection is wrong, or the org does not allow the grant.
         :raises RequestLimitError: Too many logins.
         :raises SalesforceUnavailableError: No reply, or one that is not from a token endpoint.
         """

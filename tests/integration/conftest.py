@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -109,6 +110,7 @@ def start_worker(mongo_uri, database):
                         "clock": 0,
                         "auth_timeout": PATIENCE,
                         "lease_seconds": 2 * PATIENCE + 30,
+                        "start_seconds": 10,
                     }
                     | options
                 )
@@ -145,6 +147,9 @@ class Worker:
 
     def go(self):
         self._process.stdin.write("go\n")
+
+    def resume(self):
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self):
         self._process.kill()

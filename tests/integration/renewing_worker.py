@@ -2,12 +2,14 @@
 A worker in a process of its own, for tests that need several, or kill it: it reads a page when it is told to.
 
 Its one argument is JSON: ``mongo_uri``, ``database``, ``login_url``, ``client_id``, ``client_secret``, ``threads``;
-``stop``: where it stops for ever ("before the call", "after the call", "after the save"); ``clock``: by how many
-seconds its clock is wrong; ``auth_timeout``; ``lease_seconds``. It writes a line of JSON for each thing that it does.
+``stop``: where it stops itself ("after the lease", "before the call", "after the call", "after the save"); ``clock``:
+by how many seconds its clock is wrong; ``auth_timeout``; ``lease_seconds``; ``start_seconds``. It writes a line of JSON
+for each thing that it does.
 """
 
 import json
 import logging
+import signal
 import sys
 import threading
 import time
@@ -20,6 +22,7 @@ time.time = lambda: right_time() + OPTIONS["clock"]
 from pymongo import MongoClient  # noqa: E402 - after the clock
 
 from airflow_provider_salesforce_export.exceptions import SalesforceExportError  # noqa: E402
+from airflow_provider_salesforce_export.key_collection import stored_token  # noqa: E402
 from airflow_provider_salesforce_export.key_collection.collection import KeyCollection  # noqa: E402
 from airflow_provider_salesforce_export.key_collection.encryption import KeyEncryption  # noqa: E402
 from airflow_provider_salesforce_export.key_collection.key import Account  # noqa: E402
@@ -40,7 +43,7 @@ def tell(**event):
 def stop(place):
     if OPTIONS["stop"] == place:
         tell(stopped=place)
-        threading.Event().wait()
+        signal.raise_signal(signal.SIGSTOP)  # stops this thread here; kill() may let it go on for a moment
 
 
 class StoppingEndpoint(TokenEndpoint):
@@ -54,6 +57,12 @@ class StoppingEndpoint(TokenEndpoint):
 class Teller(logging.Handler):
     def emit(self, record):
         tell(log=record.getMessage())
+
+
+def lease(keys, key, seconds, takes=KeyCollection.lease):
+    taken = takes(keys, key, seconds)
+    stop("after the lease")
+    return taken
 
 
 def save(lease, token, saves=Lease.save):
@@ -89,7 +98,9 @@ def in_threads(work, clients):
         thread.join()
 
 
+KeyCollection.lease = lease
 Lease.save = save
+stored_token.START_SECONDS = OPTIONS["start_seconds"]
 logging.getLogger("airflow_provider_salesforce_export").addHandler(Teller())
 logging.getLogger("airflow_provider_salesforce_export").setLevel(logging.INFO)
 with MongoClient(OPTIONS["mongo_uri"]) as mongo:

@@ -28,19 +28,25 @@ def server(start_org):
 
 
 @pytest.fixture
-def killed_worker(server, log_in, start_worker):
-    """Return a worker that was killed at some place of a renewal, under a lease of two seconds."""
+def stopped_worker(server, log_in, start_worker):
+    """Return a worker that has stopped at some place of a renewal, under a lease of two seconds."""
 
-    def killed_worker(place):
+    def stopped_worker(place):
         log_in(server)
-        worker = start_worker(server, stop=place, lease_seconds=2, clock=3600)
+        worker = start_worker(server, stop=place, lease_seconds=2, start_seconds=1, clock=3600)
         worker.wait_for("ready")
         server.org.expire_tokens()
         worker.go()
         worker.wait_for("stopped")
-        worker.kill()
+        return worker
 
-    return killed_worker
+    return stopped_worker
+
+
+@pytest.fixture
+def killed_worker(stopped_worker):
+    """Return a worker that was killed at some place of a renewal, under a lease of two seconds."""
+    return lambda place: stopped_worker(place).kill()
 
 
 def account_of(server):
@@ -95,6 +101,21 @@ def test_a_worker_killed_after_the_save_harms_nobody(killed_worker, server, keys
     assert server.org.oauth.sessions.find(token["access_token"])
     assert server.org.token_calls == 1
     assert documents.find_one()["version"] == 2
+
+
+def test_a_worker_that_was_paused_before_the_token_call_leaves_it_to_the_one_that_took_its_lease(
+    stopped_worker, server, keys, documents
+):
+    paused = stopped_worker("after the lease")
+    new, is_new = renew(keys, server)
+
+    paused.resume()
+
+    assert paused.wait_for("records")["records"] == 5
+    assert is_new
+    assert server.org.token_calls == 1
+    assert server.org.oauth.sessions.find(new["access_token"])
+    assert not {"lease", "last_error"} & documents.find_one().keys()
 
 
 def test_two_killed_workers_are_remembered_from_the_first_on(keys, log_in, server):

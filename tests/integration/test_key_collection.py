@@ -313,7 +313,7 @@ def test_the_status_tells_what_may_be_shown(keys, documents):
     assert abs(status.updated_at - datetime.now(timezone.utc)) < timedelta(minutes=1)
     assert not secrets_in(repr(status))
 
-    lease(keys).release("the login host is away", answered=False)
+    lease(keys).release("the login host is away", unused=False)
     assert (keys.status(ACCOUNT).state, keys.status(ACCOUNT).last_error) == ("connected", "the login host is away")
 
     lease(keys).invalidate("refused")

@@ -1,5 +1,6 @@
 """One renewal of the token, however many workers meet that it has expired."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 
@@ -7,10 +8,13 @@ import pytest
 
 from airflow_provider_salesforce_export.exceptions import (
     AuthenticationError,
+    ForeignInstanceError,
     KeyCollectionError,
     LoginRequiredError,
     SalesforceUnavailableError,
 )
+from airflow_provider_salesforce_export.key_collection import stored_token
+from airflow_provider_salesforce_export.key_collection.collection import KeyCollection
 from airflow_provider_salesforce_export.key_collection.key import Account
 from airflow_provider_salesforce_export.key_collection.stored_token import StoredToken
 from airflow_provider_salesforce_export.salesforce.grants import PasswordGrant, RefreshTokenGrant
@@ -19,6 +23,7 @@ from airflow_provider_salesforce_export.sandbox.errors import OAuthError
 from tests.patience import PATIENCE
 
 TOKEN_CALLS = "/services/oauth2/token"
+FOREIGN_REPLY = {"access_token": "a", "instance_url": "https://acme.example"}
 
 
 @pytest.fixture
@@ -213,6 +218,7 @@ def test_a_wrong_password_is_tried_once_by_those_who_wait_together(keys, start_o
     [
         (503, "<html>maintenance</html>", SalesforceUnavailableError, True),
         (400, {"error": "invalid_client", "error_description": "wrong secret"}, AuthenticationError, False),
+        (200, FOREIGN_REPLY, ForeignInstanceError, True),
     ],
 )
 def test_a_failed_renewal_leaves_the_way_free(keys, log_in, start_org, documents, status, body, kind, may_be_lost):
@@ -226,10 +232,29 @@ def test_a_failed_renewal_leaves_the_way_free(keys, log_in, start_org, documents
         token.renew(old)
     document = documents.find_one()
     assert ("lease" in document) == may_be_lost
-    assert str(status) in document["last_error"] or "wrong secret" in document["last_error"]
+    assert any(said in document["last_error"] for said in ("503", "wrong secret", "acme.example"))
 
     assert other.renew(old).is_new
     assert not {"lease", "last_error"} & documents.find_one().keys()
+
+
+def test_a_rotated_token_for_a_foreign_host_is_not_kept_and_the_next_error_says_why(
+    keys, log_in, start_org, documents, monkeypatch
+):
+    server = start_org(rotate_refresh_tokens=True)
+    account = log_in(server)
+    token = stored(keys, server)
+    old = token.current()
+    answer = server.org.oauth.token
+    with monkeypatch.context() as proxy:
+        proxy.setattr(server.org.oauth, "token", lambda form, url: answer(form, url) | FOREIGN_REPLY)
+        with pytest.raises(ForeignInstanceError, match=r"acme\.example.*neither used nor stored"):
+            token.renew(old)
+    assert keys.find(account).token == old
+    began = documents.find_one()["lease"]["taken_at"]
+
+    with pytest.raises(LoginRequiredError, match=rf"began at {began:%Y-%m-%d %H:%M:%S} UTC.*reply was .*not believed"):
+        token.renew(old)
 
 
 @pytest.mark.parametrize("foreign", [{}, {"tenant": "gold"}])
@@ -282,6 +307,28 @@ def test_a_refusal_that_comes_too_late_does_not_mark_the_newer_token(keys, log_i
     assert not keys.find(account).invalidated
 
 
+def test_a_holder_that_was_held_up_before_its_call_starts_over(keys, log_in, start_org, documents, monkeypatch, caplog):
+    server = start_org(rotate_refresh_tokens=True)
+    log_in(server)
+    token = stored(keys, server)
+    delays = iter([1.5])
+
+    def lease(keys, key, seconds, take=KeyCollection.lease):
+        taken = take(keys, key, seconds)
+        time.sleep(next(delays, 0))
+        return taken
+
+    monkeypatch.setattr(stored_token, "START_SECONDS", 1)
+    monkeypatch.setattr(KeyCollection, "lease", lease)
+
+    assert token.renew(token.current()).is_new
+
+    assert "held up before it called Salesforce" in caplog.text
+    assert "never finished" not in caplog.text
+    assert not {"lease", "last_error"} & documents.find_one().keys()
+    assert server.org.token_calls == 1
+
+
 def test_waiting_ends(keys, log_in, start_org):
     server = start_org()
     account = log_in(server)
@@ -299,7 +346,7 @@ def test_the_lease_outlasts_the_token_call(keys, start_org):
 
     token = stored(keys, server, timeout=25.0)
 
-    assert token._lease_seconds > 2 * 25
+    assert token._lease_seconds > stored_token.START_SECONDS + 2 * 25
     assert token._patience >= 2 * token._lease_seconds
 
 

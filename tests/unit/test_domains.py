@@ -1,6 +1,6 @@
 import pytest
 
-from airflow_provider_salesforce_export.exceptions import AuthenticationError, ConfigurationError
+from airflow_provider_salesforce_export.exceptions import ConfigurationError, ForeignInstanceError
 from airflow_provider_salesforce_export.salesforce.domains import (
     checked_instance_url,
     is_my_domain,
@@ -160,5 +160,5 @@ def test_a_token_may_go_to_salesforce_and_to_the_login_host(instance, login, che
     ],
 )
 def test_a_token_goes_nowhere_else(instance, login):
-    with pytest.raises(AuthenticationError, match=r"not Salesforce's.*neither used nor stored"):
+    with pytest.raises(ForeignInstanceError, match=r"not Salesforce's.*neither used nor stored"):
         checked_instance_url(instance, login)

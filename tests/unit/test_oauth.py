@@ -214,7 +214,7 @@ def test_secrets_follow_no_redirect(http, status):
 def test_a_token_for_an_instance_that_is_not_salesforces_is_not_returned(http, instance_url):
     http.post(URL, json=REPLY | {"instance_url": instance_url})
 
-    with pytest.raises(exceptions.AuthenticationError, match="not Salesforce's") as caught:
+    with pytest.raises(exceptions.ForeignInstanceError, match="not Salesforce's") as caught:
         ENDPOINT.fetch(RefreshTokenGrant(), KEY)
     assert "new" not in re.findall(r"\w+", str(caught.value))
 
