@@ -2,9 +2,9 @@
 A worker in a process of its own, for tests that need several, or kill it: it reads a page when it is told to.
 
 Its one argument is JSON: ``mongo_uri``, ``database``, ``login_url``, ``client_id``, ``client_secret``, ``threads``;
-``stop``: where it stops itself ("after the lease", "before the call", "after the call", "after the save"); ``clock``:
-by how many seconds its clock is wrong; ``auth_timeout``; ``lease_seconds``; ``start_seconds``. It writes a line of JSON
-for each thing that it does.
+``stop``: where it stops itself, once ("after the lease", "before the call", "after the call", "after the save");
+``clock``: by how many seconds its clock is wrong; ``auth_timeout``; ``lease_seconds``; ``start_seconds``. It writes a
+line of JSON for each thing that it does.
 """
 
 import json
@@ -42,6 +42,7 @@ def tell(**event):
 
 def stop(place):
     if OPTIONS["stop"] == place:
+        OPTIONS["stop"] = None
         tell(stopped=place)
         signal.raise_signal(signal.SIGSTOP)  # stops this thread here; kill() may let it go on for a moment
 

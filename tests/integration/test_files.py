@@ -198,7 +198,7 @@ def test_a_dag_writes_the_files_that_it_is_told_to(start_org, connections, make_
     ids=["days", "hours"],
 )
 def test_windows_are_hive_partitions_to_their_readers(start_org, connections, make_dag, tmp_path, hours, partitions):
-    server = start_org()
+    server = start_org(now=MIDNIGHT + timedelta(days=2))
     connections(server)
     with make_dag(params={"since": "", "until": ""}) as dag:
         SalesforceExportTaskGroup(
