@@ -213,19 +213,18 @@ def test_the_plan_of_an_older_version_is_read_with_any_login(org, log_in, new_cl
     assert sum(page["rows"] for page in pages) == 600
 
 
+def started(client, folder):
+    """Return the plan of a try that has its Bulk job."""
+    plan = make_plan(client, replace(request_for(), api="bulk"), readers=4, run_id="run")
+    return start_job(client, plan, folder, bulk_timeout=timedelta(hours=1), by_rest=None)
+
+
 @pytest.mark.parametrize("who", ["another org", "another user", "the same user"])
 def test_the_job_of_another_login_is_not_taken_up(org, other_org, log_in, log_in_again, new_client, tmp_path, who):
     log_in(org)
-    request = replace(request_for(), api="bulk")
-
-    def started():
-        client = new_client()
-        plan = make_plan(client, request, readers=4, run_id="run")
-        return start_job(client, plan, tmp_path, bulk_timeout=timedelta(hours=1), by_rest=None)
-
-    started()
+    started(new_client(), tmp_path)
     log_in_again(who)
-    plan = started()
+    plan = started(new_client(), tmp_path)
 
     submitted = {"the same user": (1, 0), "another user": (2, 0), "another org": (1, 1)}
     assert (org.org.bulk_jobs.submitted, other_org.org.bulk_jobs.submitted) == submitted[who]
@@ -237,19 +236,12 @@ def test_a_job_that_another_user_may_not_touch_stays_and_does_not_stop_the_expor
     org, log_in, log_in_again, new_client, tmp_path, caplog
 ):
     log_in(org)
-    request = replace(request_for(), api="bulk")
-
-    def started():
-        client = new_client()
-        plan = make_plan(client, request, readers=4, run_id="run")
-        return start_job(client, plan, tmp_path, bulk_timeout=timedelta(hours=1), by_rest=None)
-
-    first = started()
+    first = started(new_client(), tmp_path)
     log_in_again("another user")
     refusal = [{"message": "insufficient access rights on cross-reference id", "errorCode": "INSUFFICIENT_ACCESS"}]
     org.org.fail_next(times=2, status=403, body=refusal, path_pattern=f"/jobs/query/{first.job.id}$")
 
-    second = started()
+    second = started(new_client(), tmp_path)
 
     assert second.job.id != first.job.id
     assert f"The Bulk job {first.job.id} goes on at Salesforce" in caplog.text
