@@ -19,7 +19,7 @@ from airflow_provider_salesforce_export.operators import bulk_job
 from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 from airflow_provider_salesforce_export.salesforce.grants import RefreshTokenGrant
 from airflow_provider_salesforce_export.salesforce.oauth import TokenEndpoint
-from tests.integration.conftest import Export, ids_in, published, request_for, run
+from tests.integration.conftest import Export, end_jobs_by_looks, ids_in, published, request_for, run
 
 BOTH = pytest.mark.parametrize("pagination", ["range", "offset"])
 
@@ -288,12 +288,12 @@ def test_a_task_that_waited_for_its_job_knows_who_submitted_it(
     org, other_org, connections, log_in_again, make_dag, tmp_path, capfd, monkeypatch, kind
 ):
     monkeypatch.setattr(bulk_job, "FIRST_DELAY", 0.2)
-    org.settings.bulk_seconds = 0.1
+    end_jobs_by_looks(org, running=1)
     connections(org)
 
     def when_it_is_looked_at(method, path, _query):
         if method == "GET" and "/jobs/query/" in path:
-            org.org.before_request.clear()
+            org.org.before_request.remove(when_it_is_looked_at)
             log_in_again("another user")
 
     org.org.before_request.append(when_it_is_looked_at)

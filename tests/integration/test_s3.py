@@ -20,7 +20,7 @@ from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.planning import make_plan
 from airflow_provider_salesforce_export.export.segments import export_segments
 from airflow_provider_salesforce_export.operators import bulk_job
-from tests.integration.conftest import ids_in, request_for, run
+from tests.integration.conftest import end_jobs_by_looks, ids_in, request_for, run
 
 pytestmark = [
     pytest.mark.usefixtures("airflow_database"),
@@ -102,7 +102,8 @@ def test_a_second_run_of_the_partition_sweeps_the_first(start_org, connections, 
 def test_an_export_by_bulk_whose_first_job_failed_leaves_its_files_alone_in_the_bucket(
     start_org, connections, make_dag, lake, monkeypatch, output_format
 ):
-    server = start_org(contacts=900, bulk_chunk_size=100, bulk_seconds=0.5)
+    server = start_org(contacts=900, bulk_chunk_size=100)
+    end_jobs_by_looks(server)
     connections(server)
     server.org.bulk_jobs.fail_next("odd")
     monkeypatch.setattr(bulk_job, "FIRST_DELAY", 0.2)
