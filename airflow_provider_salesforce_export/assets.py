@@ -16,7 +16,7 @@ from airflow_provider_salesforce_export.object_types import ObjectType, resolve_
 from airflow_provider_salesforce_export.operators.arguments import is_template
 
 if TYPE_CHECKING:
-    from airflow_provider_salesforce_export.export.commit import Manifest
+    from airflow_provider_salesforce_export.export.manifest import Manifest
 
 _SOBJECT_PATH = re.compile(r"/[A-Za-z][A-Za-z0-9_]*")
 

@@ -35,8 +35,8 @@ _POLL = 0.2  # seconds
 
 def package(job: dict[str, Any]) -> Work:
     """Return what SalesforceExportOperator does from its client to the committed manifest, without Airflow."""
-    from airflow_provider_salesforce_export.export.manifest import publish
     from airflow_provider_salesforce_export.export.planning import make_plan
+    from airflow_provider_salesforce_export.export.publish import publish
     from airflow_provider_salesforce_export.export.segments import export_segments
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
     from benchmarks.contacts import StaticToken, contacts_request
@@ -61,9 +61,9 @@ def package_bulk(job: dict[str, Any]) -> Work:
     Page tasks run in processes of their own, as Airflow runs them, but with all imports done; their memory is added up.
     """
     from airflow_provider_salesforce_export.export.bulk_job import start_job, with_chunks
-    from airflow_provider_salesforce_export.export.manifest import publish
     from airflow_provider_salesforce_export.export.plan import Plan
     from airflow_provider_salesforce_export.export.planning import make_plan
+    from airflow_provider_salesforce_export.export.publish import publish
     from airflow_provider_salesforce_export.export.segments import export_segments
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
     from benchmarks.contacts import StaticToken, contacts_request

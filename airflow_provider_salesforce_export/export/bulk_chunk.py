@@ -25,8 +25,8 @@ from airflow_provider_salesforce_export.salesforce.bulk_job import ResultPage
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.destination import Folder
+    from airflow_provider_salesforce_export.export.manifest import Repair
     from airflow_provider_salesforce_export.export.plan import Plan, Segment
-    from airflow_provider_salesforce_export.export.repair import Repair
     from airflow_provider_salesforce_export.salesforce.bulk_csv import Columns
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
@@ -114,7 +114,7 @@ def complete_chunks(
     assert plan.job
     lost = lost | set(range(1, plan.total_pages + 1)) - {page["page"] for page in pages}
     whole = [page for page in pages if page["page"] not in lost]
-    repairs = list[dict[str, object]]()
+    repairs: list[Repair] = []
     if lost:
         found = with_chunks(client, plan, client.bulk.job(plan.job.id))
         for chunk in (chunk for chunk in found.segments if chunk.first_page in lost):

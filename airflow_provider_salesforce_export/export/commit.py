@@ -15,35 +15,22 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from airflow_provider_salesforce_export.exceptions import InconsistentPagesError
 from airflow_provider_salesforce_export.export import destination
+from airflow_provider_salesforce_export.export.manifest import FILE_NAME, manifest_in
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.destination import File, Folder
+    from airflow_provider_salesforce_export.export.manifest import Manifest
 
 log = logging.getLogger(__name__)
 
-_NAME = "manifest.json"
-
-Manifest = dict[str, Any]
-
-_SWEPT = ("page-", ".page-", ".bulk-job-", f".{_NAME}-")  # what the names of our files begin with, finished or not
+_SWEPT = ("page-", ".page-", ".bulk-job-", f".{FILE_NAME}-")  # what the names of our files begin with, finished or not
 _ABANDONED_AFTER = 24 * 3600  # seconds: no run of Airflow still writes to pages that are older
-
-
-def manifest_in(folder: Folder) -> Folder:
-    """
-    Return the path of the manifest that stands, or would stand, in a folder.
-
-    Whoever reads a Hive partition takes every file in it for data, but those whose names begin with ``_`` or a dot.
-
-    :param folder: A partition of an export.
-    """
-    return folder / (f"_{_NAME}" if "=" in folder.name else _NAME)
 
 
 def commit(folder: Folder, manifest: Manifest, *, run_key: str, attempt: int) -> Manifest:
@@ -62,7 +49,7 @@ def commit(folder: Folder, manifest: Manifest, *, run_key: str, attempt: int) ->
     """
     manifest = manifest | {"attempt": attempt, "replaces": _replaced_runs(folder, manifest["run"])}
     content = msgspec.json.format(msgspec.json.encode(manifest))
-    unfinished = f".{_NAME}-{manifest['run']}-{attempt}.tmp"
+    unfinished = f".{FILE_NAME}-{manifest['run']}-{attempt}.tmp"
     with destination.writing(manifest_in(folder), content, unfinished=unfinished):
         lying = destination.files(folder)
         lying.pop(unfinished, None)

@@ -8,7 +8,7 @@ newest partition that sorts before it.
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from airflow_provider_salesforce_export.export.history import manifests
 from airflow_provider_salesforce_export.export.schema import Column
@@ -17,8 +17,14 @@ if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.destination import Folder
     from airflow_provider_salesforce_export.export.schema import Schema
 
-SchemaChange = dict[str, Any]
-"""``{"since", "added", "gone", "changed"}``: the manifest before, paths, paths, and ``{path: [before, after]}``."""
+
+class SchemaChange(TypedDict):
+    """The manifest before, the paths of columns, and of those that changed what they were and are."""
+
+    since: str
+    added: list[str]
+    gone: list[str]
+    changed: dict[str, list[dict[str, Any]]]
 
 
 def schema_change(schema: Schema, export: Folder, partition: str) -> SchemaChange | None:
@@ -44,7 +50,8 @@ def describe(change: SchemaChange) -> str:
 
     :param change: The difference.
     """
-    said = [f"{kind}: {', '.join(change[kind])}" for kind in ("added", "gone", "changed") if change[kind]]
+    kinds = {"added": change["added"], "gone": change["gone"], "changed": change["changed"]}
+    said = [f"{kind}: {', '.join(paths)}" for kind, paths in kinds.items() if paths]
     return f"The fields are others than in {change['since']}. {'; '.join(said)}."
 
 

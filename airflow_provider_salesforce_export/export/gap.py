@@ -16,8 +16,8 @@ import msgspec
 from airflow_provider_salesforce_export.export.history import earlier_manifests
 
 if TYPE_CHECKING:
-    from airflow_provider_salesforce_export.export.commit import Manifest
     from airflow_provider_salesforce_export.export.destination import Folder
+    from airflow_provider_salesforce_export.export.manifest import Manifest
     from airflow_provider_salesforce_export.export.window import Window
 
 _LOOKED_AT = 20  # a full export, or a window of one's own, may sort after the window that reaches further

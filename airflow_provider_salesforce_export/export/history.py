@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from airflow_provider_salesforce_export.export import destination
-from airflow_provider_salesforce_export.export.commit import manifest_in
+from airflow_provider_salesforce_export.export.manifest import manifest_in
 
 if TYPE_CHECKING:
-    from airflow_provider_salesforce_export.export.commit import Manifest
     from airflow_provider_salesforce_export.export.destination import Folder
+    from airflow_provider_salesforce_export.export.manifest import Manifest
 
 
 def manifests(export: Folder, partition: str) -> Iterator[tuple[Folder, Manifest]]:

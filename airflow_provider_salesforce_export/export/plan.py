@@ -14,6 +14,7 @@ from airflow_provider_salesforce_export.salesforce.soql import Query
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.drift import SchemaChange
+    from airflow_provider_salesforce_export.export.window import WindowRead
 
 ROWS_PER_CHUNK_FILE = 10_000
 """The most rows in a file of a Bulk job's results: a file is in memory while it is made."""
@@ -35,7 +36,7 @@ class Request:
     :param output_format: ``json``, ``jsonl``, ``csv`` or ``parquet``.
     :param compression: ``gzip``, ``zstd``, or None.
     :param flatten: Write the fields of relations beside the others; csv and parquet always do.
-    :param window: ``{"cursor_field", "start", "end"}`` of an incremental run, as it is read; None for a full one.
+    :param window: What an incremental run reads; None for a full one.
     :param api: ``auto``, ``rest`` or ``bulk``.
     :param bulk_threshold: From how many rows on ``auto`` is ``bulk``.
     :param optional_fields: Those of the query that are left out where the sObject has none.
@@ -49,7 +50,7 @@ class Request:
     output_format: str = "json"
     compression: str | None = None
     flatten: bool = False
-    window: dict[str, str] | None = None
+    window: WindowRead | None = None
     api: str = "rest"
     bulk_threshold: int = 1
     optional_fields: tuple[str, ...] = ()

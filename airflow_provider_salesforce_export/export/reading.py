@@ -17,10 +17,10 @@ from airflow_provider_salesforce_export.export.schema import Schema
 from airflow_provider_salesforce_export.salesforce.soql import Query
 
 if TYPE_CHECKING:
-    from airflow_provider_salesforce_export.export.commit import Manifest
     from airflow_provider_salesforce_export.export.destination import Folder
+    from airflow_provider_salesforce_export.export.manifest import Manifest
 
-_OF_REQUEST = ("object_type", "include_deleted", "page_size", "pagination", "output_format", "compression", "flatten")
+_OF_REQUEST = {"object_type", "include_deleted", "page_size", "pagination", "output_format", "compression", "flatten"}
 
 
 def read_manifest(path: Folder) -> Manifest:
@@ -60,5 +60,6 @@ def read_rows(folder: Folder, manifest: Manifest) -> Iterator[list[tuple[Any, ..
 def _plan(manifest: Manifest) -> Plan:
     """Return as much of the plan as the format of the files needs."""
     schema = Schema.from_dict(manifest)
-    request = Request(query=Query(manifest["sobject"], schema.paths), **{name: manifest[name] for name in _OF_REQUEST})
+    of_request: dict[str, Any] = {name: value for name, value in manifest.items() if name in _OF_REQUEST}
+    request = Request(query=Query(manifest["sobject"], schema.paths), **of_request)
     return Plan(request, schema, manifest["pagination"], manifest["count"], 0, manifest["run"], manifest["started_at"])

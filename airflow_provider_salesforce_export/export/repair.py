@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.coverage import Tile, tile
@@ -24,13 +24,11 @@ from airflow_provider_salesforce_export.salesforce.record_ids import sort_key
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.export.destination import Folder
+    from airflow_provider_salesforce_export.export.manifest import Repair
     from airflow_provider_salesforce_export.export.plan import Plan
     from airflow_provider_salesforce_export.salesforce.client import SalesforceClient
 
 log = logging.getLogger(__name__)
-
-Repair = dict[str, Any]
-"""``{"kind": "gap" | "overlap", "page", "after", "until", "rows"}``: rows read, or rows left out."""
 
 
 class Repairer:

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TypedDict
 
 from airflow_provider_salesforce_export.exceptions import ConfigurationError, ExportError
 from airflow_provider_salesforce_export.salesforce.soql import datetime_literal
+
+
+class WindowRead(TypedDict):
+    """What an incremental run read: from ``start`` and before ``end``, as ISO 8601 texts in UTC."""
+
+    cursor_field: str
+    start: str
+    end: str
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
     from airflow.sdk import Asset, AssetAlias, Context
 
-    from airflow_provider_salesforce_export.export.commit import Manifest
     from airflow_provider_salesforce_export.export.destination import Folder
+    from airflow_provider_salesforce_export.export.manifest import Manifest
     from airflow_provider_salesforce_export.export.plan import Plan
     from airflow_provider_salesforce_export.lineage import Datasets
     from airflow_provider_salesforce_export.object_types import ObjectType
@@ -101,7 +101,7 @@ class AnnouncingOperator(SalesforceOperator):
         from airflow.providers.common.compat.sdk import Asset, AssetAlias
 
         from airflow_provider_salesforce_export.assets import event_extra
-        from airflow_provider_salesforce_export.export.commit import manifest_in
+        from airflow_provider_salesforce_export.export.manifest import manifest_in
 
         self._manifest = manifest
         extra, asset = event_extra(manifest, str(manifest_in(folder))), self.asset

@@ -35,7 +35,7 @@ class SalesforceExportOperator(PlanningOperator, AnnouncingOperator):
             were written, where the task was deferred after planning.
         """
         from airflow_provider_salesforce_export.assets import export_uri
-        from airflow_provider_salesforce_export.export.manifest import publish
+        from airflow_provider_salesforce_export.export.publish import publish
         from airflow_provider_salesforce_export.export.segments import export_segments
         from airflow_provider_salesforce_export.lineage import datasets
 

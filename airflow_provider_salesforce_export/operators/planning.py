@@ -206,6 +206,7 @@ class PlanningOperator(ExportOptions):
     def _request(self, window: Window | None, describe: Describe) -> Request:
         from airflow_provider_salesforce_export.export.cursor import choose_cursor_field
         from airflow_provider_salesforce_export.export.plan import Request
+        from airflow_provider_salesforce_export.export.window import WindowRead
         from airflow_provider_salesforce_export.salesforce.soql import Query
 
         object_type, condition, effective = self.object_type, None, None
@@ -217,7 +218,7 @@ class PlanningOperator(ExportOptions):
             object_type = replace(object_type, cursor_field=cursor_field)
             condition = window.condition(cursor_field)
             start, end = window.as_text()
-            effective = {"cursor_field": cursor_field, "start": start, "end": end}
+            effective = WindowRead(cursor_field=cursor_field, start=start, end=end)
             self.log.info("Window: %s from %s to before %s", cursor_field, start, end)
         query = Query(object_type.sobject, object_type.all_fields(include_deleted=include_deleted))
         return Request(

@@ -73,7 +73,7 @@ class SalesforceExportPublishOperator(AnnouncingOperator):
         :param context: The task's context.
         :param event: What waiting needs.
         """
-        from airflow_provider_salesforce_export.export.manifest import publish
+        from airflow_provider_salesforce_export.export.publish import publish
 
         # A slice of mapped results comes in one request, iteration in one for each; None where nothing was mapped.
         # Cleared and planned anew with fewer page tasks, Airflow still gives the results of those that are gone.

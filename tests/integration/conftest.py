@@ -18,10 +18,10 @@ import requests
 from airflow.sdk import DAG
 from airflow.timetables.interval import CronDataIntervalTimetable
 
-from airflow_provider_salesforce_export.export.commit import manifest_in
-from airflow_provider_salesforce_export.export.manifest import publish
+from airflow_provider_salesforce_export.export.manifest import manifest_in
 from airflow_provider_salesforce_export.export.plan import Request
 from airflow_provider_salesforce_export.export.planning import make_plan
+from airflow_provider_salesforce_export.export.publish import publish
 from airflow_provider_salesforce_export.export.segments import export_segments
 from airflow_provider_salesforce_export.key_collection.collection import KeyCollection
 from airflow_provider_salesforce_export.key_collection.encryption import KeyEncryption

@@ -25,8 +25,8 @@ from airflow_provider_salesforce_export.export import plan as plans
 from airflow_provider_salesforce_export.export.bulk_job import start_job, with_chunks
 from airflow_provider_salesforce_export.export.bulk_rows import _CONVERTERS
 from airflow_provider_salesforce_export.export.formats.page_format import PageFormat
-from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.planning import make_plan
+from airflow_provider_salesforce_export.export.publish import publish
 from airflow_provider_salesforce_export.export.segments import export_segments
 from airflow_provider_salesforce_export.object_types import CONTACTS, DEALS, NOTES, ObjectType
 from airflow_provider_salesforce_export.salesforce.bulk import BulkQueries

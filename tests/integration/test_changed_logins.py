@@ -9,9 +9,9 @@ import pytest
 from airflow_provider_salesforce_export import SalesforceExportOperator, SalesforceExportTaskGroup
 from airflow_provider_salesforce_export.exceptions import LoginChangedError
 from airflow_provider_salesforce_export.export.bulk_job import start_job
-from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.plan import Plan
 from airflow_provider_salesforce_export.export.planning import make_plan
+from airflow_provider_salesforce_export.export.publish import publish
 from airflow_provider_salesforce_export.export.segments import export_segments
 from airflow_provider_salesforce_export.key_collection.key import Account
 from airflow_provider_salesforce_export.key_collection.stored_token import StoredToken

@@ -7,8 +7,8 @@ import duckdb
 import pandas
 import pytest
 
-from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.planning import make_plan
+from airflow_provider_salesforce_export.export.publish import publish
 from airflow_provider_salesforce_export.export.segments import export_segments
 from tests.integration.conftest import ids_in, request_for
 

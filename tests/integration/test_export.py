@@ -15,8 +15,8 @@ from airflow_provider_salesforce_export.exceptions import (
     InconsistentPagesError,
     PaginationError,
 )
-from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.planning import make_plan
+from airflow_provider_salesforce_export.export.publish import publish
 from airflow_provider_salesforce_export.export.segments import export_segments
 from tests.integration.conftest import Export, ids_in, request_for, run_export
 

@@ -11,10 +11,10 @@ import pytest
 
 from airflow_provider_salesforce_export import ObjectType, SalesforceExportOperator, SalesforceExportTaskGroup
 from airflow_provider_salesforce_export.exceptions import ConfigurationError
-from airflow_provider_salesforce_export.export.commit import manifest_in
 from airflow_provider_salesforce_export.export.formats.choices import FORMATS
-from airflow_provider_salesforce_export.export.manifest import publish
+from airflow_provider_salesforce_export.export.manifest import manifest_in
 from airflow_provider_salesforce_export.export.planning import make_plan
+from airflow_provider_salesforce_export.export.publish import publish
 from airflow_provider_salesforce_export.export.segments import export_segments
 from airflow_provider_salesforce_export.sandbox.objects import OBJECTS
 from airflow_provider_salesforce_export.sandbox.schema import Schema

@@ -11,8 +11,8 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider_salesforce_export import SalesforceExportTaskGroup
 from airflow_provider_salesforce_export.exceptions import DestinationError
 from airflow_provider_salesforce_export.export import destination
-from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.planning import make_plan
+from airflow_provider_salesforce_export.export.publish import publish
 from airflow_provider_salesforce_export.export.segments import export_segments
 from airflow_provider_salesforce_export.lineage import datasets
 from airflow_provider_salesforce_export.operators.links import ExportFolderLink

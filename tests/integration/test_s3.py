@@ -16,8 +16,8 @@ from s3fs import S3FileSystem
 from airflow_provider_salesforce_export import SalesforceExportTaskGroup
 from airflow_provider_salesforce_export.exceptions import InconsistentPagesError
 from airflow_provider_salesforce_export.export.destination import files
-from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.planning import make_plan
+from airflow_provider_salesforce_export.export.publish import publish
 from airflow_provider_salesforce_export.export.segments import export_segments
 from airflow_provider_salesforce_export.operators import bulk_job
 from tests.integration.conftest import end_jobs_by_looks, ids_in, request_for, run

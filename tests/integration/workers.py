@@ -42,7 +42,7 @@ _processes.set_forkserver_preload(
     [
         "airflow.providers.mongo.hooks.mongo",
         "airflow.sdk.execution_time.supervisor",
-        "airflow_provider_salesforce_export.export.manifest",
+        "airflow_provider_salesforce_export.export.publish",
         "tests.integration.workers",
     ]
 )

@@ -3,8 +3,8 @@ from dataclasses import asdict
 
 import pytest
 
-from airflow_provider_salesforce_export.export.commit import manifest_in
 from airflow_provider_salesforce_export.export.drift import describe, schema_change
+from airflow_provider_salesforce_export.export.manifest import manifest_in
 from airflow_provider_salesforce_export.export.schema import Column, Schema
 
 ID, PHONE = Column("Id", "id"), Column("Phone", "phone")

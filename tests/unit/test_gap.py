@@ -4,8 +4,8 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from airflow_provider_salesforce_export.export import gap
-from airflow_provider_salesforce_export.export.commit import manifest_in
 from airflow_provider_salesforce_export.export.gap import gap_before
+from airflow_provider_salesforce_export.export.manifest import manifest_in
 from airflow_provider_salesforce_export.export.partitions import NAMES
 from airflow_provider_salesforce_export.export.window import Window
 

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_salesforce_export.export.formats.choices import FORMATS
-from airflow_provider_salesforce_export.export.manifest import publish
 from airflow_provider_salesforce_export.export.plan import Request
 from airflow_provider_salesforce_export.export.planning import make_plan
+from airflow_provider_salesforce_export.export.publish import publish
 from airflow_provider_salesforce_export.export.ranges import find_ranges, survey
 from airflow_provider_salesforce_export.export.segments import export_segments
 from airflow_provider_salesforce_export.salesforce.soql import Query
