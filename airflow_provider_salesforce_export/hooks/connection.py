@@ -50,6 +50,15 @@ def find_connection(conn_id: str, conn_type: str) -> Connection:
     return connection
 
 
+def environment_stands_in(conn_id: str) -> bool:
+    """
+    Return whether the settings of the environment alone may do where there is no connection of an id.
+
+    :param conn_id: The id.
+    """
+    return conn_id == DEFAULT_CONN_ID and connection_setting("client_id") is not None
+
+
 @dataclass(frozen=True)
 class ConnectionSettings:
     """
@@ -113,7 +122,7 @@ class ConnectionSettings:
         try:
             connection = find_connection(conn_id, "salesforce_export")
         except ConfigurationError:
-            if conn_id != DEFAULT_CONN_ID or connection_setting("client_id") is None:
+            if not environment_stands_in(conn_id):
                 raise
             return cls._read({}, "in the environment")
         return cls.from_connection(connection)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow.models import Connection
-from airflow.providers.common.compat.sdk import AirflowException, AirflowNotFoundException, BaseHook
-from airflow.utils.session import create_session
 from fastapi import HTTPException, status
-from sqlalchemy import select
 
-from airflow_provider_salesforce_export.environment import connection_setting
 from airflow_provider_salesforce_export.exceptions import KeyCollectionUnavailableError, SalesforceExportError
 from airflow_provider_salesforce_export.hooks.connection import DEFAULT_CONN_ID
+from airflow_provider_salesforce_export.hooks.connection_list import conn_type_of, list_conn_ids
 from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
 from airflow_provider_salesforce_export.hooks.salesforce_provider import PROVIDER_CONN_TYPE
 from airflow_provider_salesforce_export.object_types import CATALOGUE
@@ -28,8 +23,6 @@ if TYPE_CHECKING:
     from airflow_provider_salesforce_export.plugin.access import Right
 
 Row = dict[str, Any]
-
-_IN_ENVIRONMENT = "AIRFLOW_CONN_"
 
 
 def choose(
@@ -46,10 +39,10 @@ def choose(
     :param conn_id: The connection; None for the default one, or the first with that account.
     :param account_id: Whose key; None for any.
     :param owner: Whose key; None for any.
-    :raises ConfigurationError: A field of the connection is missing or wrong.
+    :raises ConfigurationError: A field of the connection is missing or wrong, or Airflow's database cannot be read.
     """
     by_account = conn_id is None and (account_id or owner)
-    candidates = conn_ids() if by_account else [conn_id or DEFAULT_CONN_ID]
+    candidates = list_conn_ids() if by_account else [conn_id or DEFAULT_CONN_ID]
     if by_account:
         candidates = [candidate for candidate in candidates if access.may(user, candidate, right)]
     for candidate in candidates:
@@ -66,25 +59,16 @@ def choose(
     )
 
 
-def conn_ids() -> list[str]:
-    """Return the connections of this package's type. Those of a secrets backend cannot be listed."""
-    of_this_type = select(Connection.conn_id).where(Connection.conn_type == SalesforceExportHook.conn_type)
-    with create_session() as session:
-        found = {str(conn_id) for conn_id in session.scalars(of_this_type)}
-    named = {name.removeprefix(_IN_ENVIRONMENT).lower() for name in os.environ if name.startswith(_IN_ENVIRONMENT)}
-    found |= {conn_id for conn_id in {*named, DEFAULT_CONN_ID} if _type(conn_id) == SalesforceExportHook.conn_type}
-    return sorted(found)
-
-
 def rows(user: BaseUser, named: str | None = None) -> list[Row]:
     """
     Return what is known of each connection that a user may read, from MongoDB alone.
 
     :param user: Who asks.
     :param named: A connection that is among them also where it cannot be listed, or is of Airflow's own type.
+    :raises ConfigurationError: Airflow's database cannot be read.
     """
     away: dict[str, str] = {}
-    listed = conn_ids()
+    listed = list_conn_ids()
     allowed = [conn_id for conn_id in sorted({*listed, *filter(None, [named])}) if access.may(user, conn_id, "GET")]
     return [_row(user, conn_id, away) for conn_id in allowed if conn_id in listed or _exists(conn_id)]
 
@@ -175,16 +159,4 @@ def _text(moment: datetime | None) -> str | None:
 
 
 def _exists(conn_id: str) -> bool:
-    return _type(conn_id) in (SalesforceExportHook.conn_type, PROVIDER_CONN_TYPE)
-
-
-def _type(conn_id: str) -> str | None:
-    """Return the type of a connection; None where there is none, or one of which nobody can make sense."""
-    try:
-        connection: Any = BaseHook.get_connection(conn_id)
-    except AirflowNotFoundException:
-        stands_in = conn_id == DEFAULT_CONN_ID and connection_setting("client_id") is not None
-        return SalesforceExportHook.conn_type if stands_in else None
-    except (AirflowException, ValueError):
-        return None
-    return str(connection.conn_type)
+    return conn_type_of(conn_id) in (SalesforceExportHook.conn_type, PROVIDER_CONN_TYPE)

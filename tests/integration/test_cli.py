@@ -154,6 +154,47 @@ def test_the_keys_of_all_connections_are_shown_without_their_tokens(
     assert not [secret for secret in (token["access_token"], token["refresh_token"], "fernet:") if secret in out]
 
 
+def test_connections_of_the_environment_are_those_that_airflow_makes_of_it(cli, airflow_database, monkeypatch):
+    connections = {
+        "by_uri": "SALESFORCE-EXPORT://app:secret@test",
+        "by_json": '{"login": "app", "password": "secret", "conn\\u005ftype": "salesforce_export"}',
+        "of_airflows_type": '{"conn_type": "http", "extra": {"conn_type": "salesforce_export"}}',
+        "cut_short": '{"conn_type": "salesforce_export", "login": "app"',
+        "without_such_a_field": '{"conn_type": "salesforce_export", "consumer_key": "app"}',
+        "with_a_wrong_port": "salesforce-export://app:secret@test:port",
+        "no_connection": "[1]",
+    }
+    for conn_id, value in connections.items():
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", value)
+
+    status, out, err = cli("keys", "--output", "json")
+
+    assert (status, err) == (0, "")
+    assert [row["connection"] for row in json.loads(out)] == ["by_json", "by_uri"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("keys",),
+            r"Airflow's database cannot be read: .* 'airflow db migrate'\. Or name .* --conn-id\.",
+        ),
+        (("keys", "--conn-id", "other"), ""),
+        (("test", "--conn-id", "other"), r"There is no Airflow connection 'other'.*"),
+    ],
+)
+def test_without_a_database_of_airflow_the_commands_say_so_and_show_no_stack_trace(
+    arguments, message, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", f"sqlite:///{tmp_path}/airflow.db")
+
+    with Terminal(*arguments) as terminal:
+        _, _, err = terminal.end()
+
+    assert re.fullmatch(message, err.strip()), err
+
+
 def test_one_key_is_shown_with_its_last_error(cli, server, keys):
     account = keys.accounts()[0]
     keys.lease(keys.find(account), 60).invalidate("expired access/refresh token")

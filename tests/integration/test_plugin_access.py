@@ -10,6 +10,8 @@ from urllib.parse import quote, urlencode
 
 import jwt
 import pytest
+from airflow.utils.session import create_session
+from sqlalchemy import text
 
 from airflow_provider_salesforce_export import plugin
 from airflow_provider_salesforce_export.plugin import forwarding, state
@@ -84,6 +86,27 @@ def test_a_connection_that_is_named_is_listed_too_though_it_is_of_airflows_own_t
     for named in ("salesforce_export_default", "mongo_default", "missing", "", "no/such id"):
         assert listed("op", named) == ["salesforce_export_default"]
     assert listed("viewer", "of_airflows_type") == []
+
+
+@pytest.fixture
+def away():
+    """Take the table of the connections out of Airflow's database until the test ends."""
+    with create_session() as session:
+        session.execute(text("ALTER TABLE connection RENAME TO away"))
+    yield
+    with create_session() as session:
+        session.execute(text("ALTER TABLE away RENAME TO connection"))
+
+
+@pytest.mark.parametrize("path", ["connections", "export/contacts?owner=x", "auth/login?owner=x"])
+def test_where_airflows_database_cannot_be_read_the_answer_says_so(browser, org, path, request):
+    op = browser("op")
+    request.getfixturevalue("away")
+
+    answer = op.get(path)
+
+    assert answer.status_code == 500
+    assert "database cannot be read: no such table: connection" in answer.text
 
 
 def test_a_right_of_the_auth_manager_counts_for_itself(browser, org, monkeypatch):
