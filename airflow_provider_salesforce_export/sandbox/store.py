@@ -100,9 +100,9 @@ class Store:
             connection.execute(_insert(sobject, list(values)), tuple(values.values()))
         return str(values["Id"])
 
-    def update(self, sobject: str, record_id: str, values: dict[str, Any]) -> bool:
+    def update(self, sobject: str, record_id: str, values: dict[str, Any]) -> None:
         """
-        Change a record, and return whether there is one.
+        Change a record.
 
         :param sobject: Name of the object.
         :param record_id: Its Id, 18 characters.
@@ -110,18 +110,17 @@ class Store:
         """
         changes = ", ".join(f'"{name}" = ?' for name in values)
         with self.writing() as connection:
-            done = connection.execute(f'UPDATE "{sobject}" SET {changes} WHERE Id = ?', (*values.values(), record_id))
-            return done.rowcount > 0
+            connection.execute(f'UPDATE "{sobject}" SET {changes} WHERE Id = ?', (*values.values(), record_id))
 
-    def remove(self, sobject: str, record_id: str) -> bool:
+    def remove(self, sobject: str, record_id: str) -> None:
         """
-        Remove a record for good, and return whether there was one.
+        Remove a record for good.
 
         :param sobject: Name of the object.
         :param record_id: Its Id, 18 characters.
         """
         with self.writing() as connection:
-            return connection.execute(f'DELETE FROM "{sobject}" WHERE Id = ?', (record_id,)).rowcount > 0
+            connection.execute(f'DELETE FROM "{sobject}" WHERE Id = ?', (record_id,))
 
     def find(self, sobject: str, record_id: str) -> dict[str, Any] | None:
         """
