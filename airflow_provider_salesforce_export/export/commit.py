@@ -24,7 +24,7 @@ from airflow_provider_salesforce_export.export import destination
 from airflow_provider_salesforce_export.export.manifest import FILE_NAME, manifest_in
 
 if TYPE_CHECKING:
-    from airflow_provider_salesforce_export.export.destination import File, Folder
+    from airflow_provider_salesforce_export.export.destination import Folder
     from airflow_provider_salesforce_export.export.manifest import Manifest
 
 log = logging.getLogger(__name__)
@@ -98,7 +98,7 @@ def _is_of(name: str, runs: Iterable[str]) -> bool:
     return any(f"-{run}" in name for run in runs)
 
 
-def _check(folder: Folder, manifest: Manifest, run_key: str, lying: Mapping[str, File]) -> None:
+def _check(folder: Folder, manifest: Manifest, run_key: str, lying: Mapping[str, float]) -> None:
     standing = _standing(folder)
     if standing and standing["run"].startswith(run_key) and _try(standing) > _try(manifest):
         raise InconsistentPagesError(
@@ -120,7 +120,7 @@ def _check(folder: Folder, manifest: Manifest, run_key: str, lying: Mapping[str,
         )
 
 
-def _sweep(folder: Folder, lying: Mapping[str, File], runs: Iterable[str]) -> None:
+def _sweep(folder: Folder, lying: Mapping[str, float], runs: Iterable[str]) -> None:
     """
     Delete files of the DAG run and of replaced ones that lay there before the commit, and what was abandoned long ago.
 
@@ -130,8 +130,8 @@ def _sweep(folder: Folder, lying: Mapping[str, File], runs: Iterable[str]) -> No
     standing = _standing(folder)
     named = _files(standing) if standing else set()
     abandoned = time.time() - _ABANDONED_AFTER
-    for name, file in sorted(lying.items()):  # a dot sorts first: unfinished files
-        is_needless = _is_of(name, runs) or file.modified < abandoned
+    for name, written_at in sorted(lying.items()):  # a dot sorts first: unfinished files
+        is_needless = _is_of(name, runs) or written_at < abandoned
         if name.startswith(_SWEPT) and name not in named and is_needless:
             destination.delete(folder / name)
             log.info("Deleted %s, which the manifest does not name.", name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +22,6 @@ _MODIFIED = ("LastModified", "mtime", "last_modified")  # S3, Google, Azure
 
 Folder = Any
 """A ``pathlib.Path``, or Airflow's ``ObjectStoragePath``, which has the same methods but no common base class."""
-
-
-@dataclass(frozen=True)
-class File:
-    """
-    A file at the destination.
-
-    :param size: In bytes.
-    :param modified: When it was written, in seconds since 1970.
-    """
-
-    size: int
-    modified: float
 
 
 def prepare(folder: Folder) -> None:
@@ -130,9 +116,11 @@ def names(folder: Folder) -> list[str]:
     return []
 
 
-def files(folder: Folder) -> dict[str, File]:
+def files(folder: Folder) -> dict[str, float]:
     """
-    Return the files in a folder by name, as they are now; one that does not exist has none.
+    Return the files in a folder as they are now: by name, when each was written, in seconds since 1970.
+
+    A folder that does not exist has none.
 
     :param folder: The folder.
     :raises DestinationError: It cannot be read.
@@ -142,22 +130,21 @@ def files(folder: Folder) -> dict[str, File]:
     return {}
 
 
-def _local_files(folder: Folder) -> dict[str, File]:
+def _local_files(folder: Folder) -> dict[str, float]:
     found = {}
     for path in folder.iterdir():
         with suppress(FileNotFoundError):  # deleted by another worker since
-            status = path.stat()
-            found[path.name] = File(status.st_size, status.st_mtime)
+            found[path.name] = path.stat().st_mtime
     return found
 
 
-def _files_in_store(folder: Folder) -> dict[str, File]:
+def _files_in_store(folder: Folder) -> dict[str, float]:
     """Ask the store itself: what ObjectStoragePath tells of a file in Azure has no time."""
     found = {}
     for entry in folder.fs.ls(folder.path, detail=True):
         if entry["type"] == "file":
             modified = next(entry[name] for name in _MODIFIED if name in entry)
-            found[entry["name"].rpartition("/")[2]] = File(entry["size"], modified.timestamp())
+            found[entry["name"].rpartition("/")[2]] = modified.timestamp()
     return found
 
 
