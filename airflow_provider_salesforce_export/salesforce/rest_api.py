@@ -220,15 +220,16 @@ class RestApi:
         return response
 
     def _note_usage(self, response: requests.Response) -> None:
-        usage = _API_USAGE.search(response.headers.get("Sforce-Limit-Info", ""))
+        said = _API_USAGE.search(response.headers.get("Sforce-Limit-Info", ""))
+        usage = (int(said[1]), int(said[2])) if said else None
         calls = sum(1 + _repeats(reply) for reply in (response, *response.history))
         with self._usage_lock:
             self.usage.calls += calls
             if usage:
-                self.usage.used, self.usage.limit = int(usage[1]), int(usage[2])
+                self.usage.used, self.usage.limit = usage
         self.meter.count("api_calls", calls)
         if usage:
-            used, limit = int(usage[1]), int(usage[2])
+            used, limit = usage
             self.meter.gauge("api_quota_left", limit - used)
             self.meter.gauge("api_quota_left_percent", round(100 * (1 - used / limit), 1) if limit else 0)
 
