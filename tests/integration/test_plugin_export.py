@@ -222,7 +222,7 @@ def test_an_error_in_the_middle_never_looks_like_the_end(encoding, op, connect):
         json.loads(body)
 
 
-def test_a_client_that_leaves_in_the_middle_ends_the_calls_to_salesforce(op, connect, monkeypatch, token_gate):
+def test_a_client_that_leaves_in_the_middle_ends_the_calls_to_salesforce(op, connect, monkeypatch):
     org = connect(contacts=40_000)
     gone, closed = threading.Event(), []
 
