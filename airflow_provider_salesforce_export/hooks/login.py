@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -23,82 +22,82 @@ if TYPE_CHECKING:
     from airflow_provider_salesforce_export.key_collection.key import Key
 
 
+def require_login_grant(hook: SalesforceExportHook) -> None:
+    """
+    Make sure that the key of a connection comes from a login.
+
+    :param hook: The connection.
+    :raises ConfigurationError: Its grant obtains tokens by itself.
+    """
+    if not hook.settings.grant().needs_key:
+        raise ConfigurationError(
+            f"The Airflow connection {hook.salesforce_conn_id!r} needs no login: grant_type "
+            f"{hook.settings.grant_type!r} obtains tokens by itself."
+        )
+
+
 class BrowserLogin:
     """
-    One login by the grant authorization_code, with PKCE.
+    One login by the grant authorization_code, with PKCE. Whose answer it is that comes back, the caller must make sure.
 
     :param hook: The connection whose key it is for.
     :param redirect_uri: Where the answer goes: a callback URL of the app; that of the connection by default.
-    :raises ConfigurationError: The connection asks for a grant that needs no login, or for no refresh token, or nobody
-        says where the answer goes.
+    :param code_verifier: That of a login that another process began; a new one by default.
+    :raises ConfigurationError: The connection asks for a grant that needs no login, or nobody says where the answer
+        goes.
     """
 
-    def __init__(self, hook: SalesforceExportHook, redirect_uri: str | None = None) -> None:
-        settings = hook.settings
-        if not settings.grant().needs_key:
-            raise ConfigurationError(
-                f"The Airflow connection {hook.salesforce_conn_id!r} needs no login: grant_type "
-                f"{settings.grant_type!r} obtains tokens by itself."
-            )
-        if not (redirect_uri := redirect_uri or settings.redirect_uri):
+    def __init__(
+        self, hook: SalesforceExportHook, redirect_uri: str | None = None, code_verifier: str | None = None
+    ) -> None:
+        require_login_grant(hook)
+        if not (redirect_uri := redirect_uri or hook.settings.redirect_uri):
             raise ConfigurationError(
                 f"The Airflow connection {hook.salesforce_conn_id!r} has no redirect_uri: write there a callback "
                 "URL of the app in Salesforce."
             )
         self._hook = hook
-        self._redirect_uri = redirect_uri
-        self._code_verifier = new_code_verifier()
-        self.state = secrets.token_urlsafe(32)
-        self.url = authorize_url(
+        self.redirect_uri = redirect_uri
+        self.code_verifier = code_verifier or new_code_verifier()
+
+    def url(self, state: str) -> str:
+        """
+        Return where the user is sent.
+
+        :param state: The caller's own mark, which comes back with the answer.
+        :raises ConfigurationError: The connection asks for no refresh token.
+        """
+        settings = self._hook.settings
+        return authorize_url(
             settings.login_page_url,
             settings.client_id,
-            redirect_uri=redirect_uri,
+            redirect_uri=self.redirect_uri,
             scopes=settings.scopes,
-            state=self.state,
-            code_verifier=self._code_verifier,
+            state=state,
+            code_verifier=self.code_verifier,
         )
 
-    def belongs(self, answer: Mapping[str, str]) -> bool:
-        """
-        Return whether an answer is to this login, and not one that somebody else began.
-
-        :param answer: The parameters with which the browser came back.
-        """
-        return secrets.compare_digest(answer.get("state", "").encode(), self.state.encode())
-
-    def finish(self, answer: Mapping[str, str]) -> None:
+    def finish(self, answer: Mapping[str, str], connected_by: str = "") -> None:
         """
         Exchange the code of an answer for a token, and store it.
 
         :param answer: The parameters with which the browser came back.
-        :raises AuthenticationError: The answer is to another login, the user has denied access, or Salesforce refuses.
+        :param connected_by: Who logged in, for people.
+        :raises SalesforceError: Salesforce refuses, or sends a token that would end with its session.
+        :raises KeyCollectionError: MongoDB does not answer, or refuses.
         """
-        if not self.belongs(answer):
-            raise AuthenticationError("The answer is to another login (its state differs): begin again.")
-        if not answer.get("code"):
-            said = ": ".join(cleaned(answer[name]) for name in ("error", "error_description") if answer.get(name))
-            raise AuthenticationError(f"Salesforce has not let the app in ({said or 'it sent no code'}): log in again.")
-        store_key(self._hook, AuthorizationCodeGrant(answer["code"], self._code_verifier, self._redirect_uri))
-
-
-def store_key(hook: SalesforceExportHook, grant: AuthorizationCodeGrant, connected_by: str = "") -> None:
-    """
-    Exchange the code of a login for a token, and store it.
-
-    :param hook: The connection whose key it is.
-    :param grant: The code, and what belongs to it.
-    :param connected_by: Who logged in, for people.
-    :raises SalesforceError: Salesforce refuses, or sends a token that would end with its session.
-    :raises KeyCollectionError: MongoDB does not answer, or refuses.
-    """
-    token = hook.settings.token_endpoint().fetch(grant, None)
-    if not token.get("refresh_token"):
-        raise AuthenticationError(
-            "Salesforce sent no refresh token, so nothing was stored: a Salesforce admin adds the scope refresh_token "
-            "to the app's OAuth Settings."
-        )
-    hook.keys.save(hook.account, token, connected_by)
-    hook.meter.count("logins")
+        if answer.get("error") or not answer.get("code"):
+            said = ": ".join(filter(None, (cleaned(answer.get(name)) for name in ("error", "error_description"))))
+            raise AuthenticationError(f"Salesforce refused the login ({said or 'without a reason'}).")
+        grant = AuthorizationCodeGrant(answer["code"], self.code_verifier, self.redirect_uri)
+        token = self._hook.settings.token_endpoint().fetch(grant, None)
+        if not token.get("refresh_token"):
+            raise AuthenticationError(
+                "Salesforce sent no refresh token, so nothing was stored: a Salesforce admin adds the scope "
+                "refresh_token to the app's OAuth Settings."
+            )
+        self._hook.keys.save(self._hook.account, token, connected_by)
+        self._hook.meter.count("logins")
 
 
 class LoggedOut(NamedTuple):

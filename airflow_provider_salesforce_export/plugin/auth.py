@@ -10,21 +10,17 @@ from fastapi import HTTPException, Request, status
 from fastapi.responses import RedirectResponse, Response
 
 from airflow_provider_salesforce_export.exceptions import (
-    ConfigurationError,
     KeyCollectionError,
     KeyCollectionUnavailableError,
     SalesforceError,
     SalesforceExportError,
 )
-from airflow_provider_salesforce_export.hooks.login import log_out, store_key
+from airflow_provider_salesforce_export.hooks.login import BrowserLogin, log_out, require_login_grant
 from airflow_provider_salesforce_export.key_collection.logins import LOGIN_SECONDS, PendingLogin
 from airflow_provider_salesforce_export.metrics import AirflowMeter
 from airflow_provider_salesforce_export.plugin import connections, errors, forwarding, state
 from airflow_provider_salesforce_export.plugin.addresses import base_url, required_callback_url
 from airflow_provider_salesforce_export.plugin.pages import plain_page
-from airflow_provider_salesforce_export.salesforce.grants import AuthorizationCodeGrant
-from airflow_provider_salesforce_export.salesforce.oauth import authorize_url, new_code_verifier
-from airflow_provider_salesforce_export.salesforce.refusals import cleaned
 
 if TYPE_CHECKING:
     from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
@@ -111,11 +107,7 @@ def disconnect(hook: SalesforceExportHook) -> dict[str, str | bool]:
 
 def _has_key(hook: SalesforceExportHook) -> bool:
     """Return whether there is a key that Salesforce has not refused; a refused one is deleted."""
-    if not hook.settings.grant().needs_key:
-        raise ConfigurationError(
-            f"The Airflow connection {hook.salesforce_conn_id!r} obtains its tokens by itself (grant_type "
-            f"{hook.settings.grant_type!r}): no login is needed."
-        )
+    require_login_grant(hook)
     try:
         key = hook.keys.find(hook.account)
     except KeyCollectionUnavailableError:
@@ -128,36 +120,31 @@ def _has_key(hook: SalesforceExportHook) -> bool:
 
 
 def _to_salesforce(request: Request, hook: SalesforceExportHook, user: BaseUser, forward_url: str) -> Response:
-    settings, account = hook.settings, hook.account
-    login = PendingLogin(
+    login = BrowserLogin(hook, required_callback_url(hook.settings))
+    pending = PendingLogin(
         login_id=secrets.token_urlsafe(24),
         # Kept from login to login, so that two of them can be under way in one browser.
         browser=request.cookies.get(COOKIE) or secrets.token_urlsafe(32),
         user=user.get_id(),
-        redirect_uri=required_callback_url(settings),
-        code_verifier=new_code_verifier(),
-    )
-    url = authorize_url(
-        settings.login_page_url,
-        settings.client_id,
         redirect_uri=login.redirect_uri,
-        scopes=settings.scopes,
-        state=state.sign(
-            login_id=login.login_id,
-            conn_id=hook.salesforce_conn_id,
-            account_id=account.account_id,
-            owner=account.owner,
-            forward_url=forward_url,
-            user=login.user,
-        ),
         code_verifier=login.code_verifier,
     )
-    hook.keys.logins.begin(login)
+    url = login.url(
+        state.sign(
+            login_id=pending.login_id,
+            conn_id=hook.salesforce_conn_id,
+            account_id=hook.account.account_id,
+            owner=hook.account.owner,
+            forward_url=forward_url,
+            user=pending.user,
+        )
+    )
+    hook.keys.logins.begin(pending)
     response = RedirectResponse(url, status.HTTP_302_FOUND)
-    callback = urlsplit(login.redirect_uri)
+    callback = urlsplit(pending.redirect_uri)
     response.set_cookie(
         COOKIE,
-        login.browser,
+        pending.browser,
         max_age=LOGIN_SECONDS,
         path=callback.path.rpartition("/")[0] or "/",
         secure=callback.scheme == "https",
@@ -183,25 +170,15 @@ def _finish(request: Request, user: BaseUser | None, carried: State) -> None:
             f"the callback URL has ({urlsplit(base_url()).netloc}), with cookies allowed."
         )
     with connections.choose(user, "PUT", carried.conn_id, carried.account_id, carried.owner) as hook:
-        login = hook.keys.logins.take(carried.login_id, browser, carried.user)
-        if login is None:
+        pending = hook.keys.logins.take(carried.login_id, browser, carried.user)
+        if pending is None:
             raise LoginFailedError("This login has ended already, or another browser began it: begin it again.")
-        grant = AuthorizationCodeGrant(_code(request, login.redirect_uri), login.code_verifier, login.redirect_uri)
+        login = BrowserLogin(hook, pending.redirect_uri, pending.code_verifier)
         try:
-            store_key(hook, grant, connected_by=user.get_name())
+            login.finish(request.query_params, connected_by=user.get_name())
         except SalesforceError as error:
-            advice = errors.what_to_register(f"{error.error_code}: {error}", login.redirect_uri)
+            advice = errors.what_to_register(f"{error.error_code}: {error}", pending.redirect_uri)
             raise LoginFailedError(f"{error} {advice}".rstrip()) from None
-
-
-def _code(request: Request, redirect_uri: str) -> str:
-    """Return the code of a login that Salesforce allowed."""
-    answer = request.query_params
-    if answer.get("error") or not answer.get("code"):
-        said = ": ".join(filter(None, (cleaned(answer.get(name)) for name in ("error", "error_description"))))
-        advice = errors.what_to_register(said, redirect_uri)
-        raise LoginFailedError(f"Salesforce refused the login ({said or 'without a reason'}). {advice}".rstrip())
-    return str(answer["code"])
 
 
 def _check_forward_url(forward_url: str) -> None:

@@ -172,7 +172,7 @@ def test_a_connection_that_needs_no_login_says_so(browser, unknown_org, connecti
 
     _, result = outcome(browser("op").get("auth/login", params={"forward_url": "/"}))
 
-    assert "no login is needed" in result["message"]
+    assert "needs no login: grant_type 'client_credentials'" in result["message"]
 
 
 def test_an_account_chooses_the_connection_and_another_one_is_refused(browser, unknown_org):
