@@ -61,7 +61,7 @@ def conn_ids_of(args: Namespace) -> list[str]:
     try:
         found = list_conn_ids()
     except ConfigurationError as error:
-        raise ConfigurationError(f"{error} Or name a connection with --conn-id.") from None
+        raise ConfigurationError(f"{error} Or name a connection with --conn-id. {error.__cause__}") from None
     if not found:
         raise ConfigurationError(
             "Airflow's database and environment have no connection of type salesforce_export. One in a secrets backend "

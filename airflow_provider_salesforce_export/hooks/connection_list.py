@@ -48,7 +48,7 @@ def _in_database() -> list[str]:
     try:
         with create_session() as session:
             return list(session.scalars(of_this_type))
-    except DBAPIError as error:
+    except DBAPIError as error:  # which may name the database's host and user
         raise ConfigurationError(
-            f"Airflow's database cannot be read: {error.orig}. Where there is none yet, run 'airflow db migrate'."
-        ) from None
+            "Airflow's database cannot be read. Where there is none yet, run 'airflow db migrate'."
+        ) from error.orig

@@ -178,7 +178,7 @@ def test_connections_of_the_environment_are_those_that_airflow_makes_of_it(cli, 
     [
         (
             ("keys",),
-            r"Airflow's database cannot be read: .* 'airflow db migrate'\. Or name .* --conn-id\.",
+            r"Airflow's database cannot be read\. .* 'airflow db migrate'\. Or name .* --conn-id\. no such table.*",
         ),
         (("keys", "--conn-id", "other"), ""),
         (("test", "--conn-id", "other"), r"There is no Airflow connection 'other'.*"),

@@ -106,7 +106,8 @@ def test_where_airflows_database_cannot_be_read_the_answer_says_so(browser, org,
     answer = op.get(path)
 
     assert answer.status_code == 500
-    assert "database cannot be read: no such table: connection" in answer.text
+    assert "database cannot be read" in answer.text
+    assert "no such table" not in answer.text  # which may name the database's host and user
 
 
 def test_a_right_of_the_auth_manager_counts_for_itself(browser, org, monkeypatch):
