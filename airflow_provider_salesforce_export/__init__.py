@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airflow_provider_salesforce_export.hooks.salesforce_export import SalesforceExportHook
     from airflow_provider_salesforce_export.object_types import CONTACTS, DEALS, NOTES, ObjectType
     from airflow_provider_salesforce_export.operators.export import SalesforceExportOperator
+    from airflow_provider_salesforce_export.params import arguments_from_params, export_params
     from airflow_provider_salesforce_export.task_groups import SalesforceExportTaskGroup
     from airflow_provider_salesforce_export.version import __version__
 
@@ -27,7 +28,9 @@ __all__ = [
     "SalesforceExportOperator",
     "SalesforceExportTaskGroup",
     "__version__",
+    "arguments_from_params",
     "export_asset",
+    "export_params",
     "read_manifest",
     "read_rows",
     "salesforce_asset",
@@ -42,7 +45,9 @@ _MODULES = {
     "SalesforceExportOperator": "operators.export",
     "SalesforceExportTaskGroup": "task_groups",
     "__version__": "version",
+    "arguments_from_params": "params",
     "export_asset": "assets",
+    "export_params": "params",
     "read_manifest": "export.reading",
     "read_rows": "export.reading",
     "salesforce_asset": "assets",

@@ -1,5 +1,6 @@
 """What the recipes of docs/recipes.md do, against an org; only the destination of each is replaced."""
 
+import json
 import os
 import subprocess
 import sys
@@ -183,6 +184,26 @@ def test_only_what_changed_is_read_ten_minutes_after_the_hour(tmp_path):
     (dag,) = DagBag(dag_folder=str(path)).dags.values()
 
     assert dag.task_dict["contacts.count"].settle == timedelta(minutes=10)
+
+
+@recipe("A form for whoever triggers it")
+def test_a_form(dag, org, run_dag, lake):
+    account = org.insert("Account", Name="Acme")
+    org.insert("Contact", LastName="Stays", AccountId=account)
+    org.delete("Contact", org.insert("Contact", LastName="Goes", AccountId=account))
+
+    assert run_dag(dag).state == "success"
+    assert names(published(lake)) == ["Stays"]
+
+    chosen = {"page_size": 1, "output_format": "jsonl", "include_deleted": True, "flatten": True}
+    elsewhere = lake / "elsewhere"
+    assert run_dag(dag, run_conf=chosen | {"destination": elsewhere.as_uri()}).state == "success"
+    pages = sorted(elsewhere.glob("contacts/*/page-*.jsonl"))
+    rows = [json.loads(page.read_text()) for page in pages]
+    assert [(row["Name"], row["IsDeleted"], row["Account.Name"]) for row in rows] == [
+        ("Stays", False, "Acme"),
+        ("Goes", True, "Acme"),
+    ]
 
 
 def test_the_tests_of_a_dag_author_pass_and_can_fail(mongo_uri, tmp_path):
