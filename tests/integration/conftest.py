@@ -51,6 +51,12 @@ def database(salesforce_key_database):
 
 
 @pytest.fixture
+def documents(database):
+    """The keys as MongoDB has them."""
+    return database["integrations.salesforce.key"]
+
+
+@pytest.fixture
 def start_org():
     """Start orgs with settings of the test's choice; they stop when it ends."""
     with ExitStack() as stack:

@@ -18,11 +18,6 @@ from airflow_provider_salesforce_export.sandbox.mongod import Mongod
 
 
 @pytest.fixture
-def documents(database):
-    return database["integrations.salesforce.key"]
-
-
-@pytest.fixture
 def server(start_org):
     return start_org(contacts=10, rotate_refresh_tokens=True)
 

@@ -38,11 +38,6 @@ OLD_KEY, NEW_KEY = Fernet.generate_key().decode(), Fernet.generate_key().decode(
 
 
 @pytest.fixture
-def documents(database):
-    return database["integrations.salesforce.key"]
-
-
-@pytest.fixture
 def keys_under(documents):
     """Return the collection as a worker with these encryption keys has it."""
 

@@ -22,11 +22,6 @@ PUBLIC = {"/auth/callback"}
 
 
 @pytest.fixture
-def documents(database):
-    return database["integrations.salesforce.key"]
-
-
-@pytest.fixture
 def org(start_org, connections):
     """An org to which somebody is connected."""
     server = start_org(contacts=3)

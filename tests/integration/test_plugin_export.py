@@ -20,11 +20,6 @@ from tests.patience import PATIENCE
 
 
 @pytest.fixture
-def documents(database):
-    return database["integrations.salesforce.key"]
-
-
-@pytest.fixture
 def connect(start_org, connections):
     """Start an org to which somebody is connected."""
 

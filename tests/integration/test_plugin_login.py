@@ -14,11 +14,6 @@ REVOKE = "/services/oauth2/revoke"
 
 
 @pytest.fixture
-def documents(database):
-    return database["integrations.salesforce.key"]
-
-
-@pytest.fixture
 def org(start_org, connections):
     """An org to which somebody is connected."""
     server = start_org(contacts=3)

@@ -26,11 +26,6 @@ TOKEN_CALLS = "/services/oauth2/token"
 FOREIGN_REPLY = {"access_token": "a", "instance_url": "https://acme.example"}
 
 
-@pytest.fixture
-def documents(database):
-    return database["integrations.salesforce.key"]
-
-
 def account_of(server):
     return Account(server.settings.client_id, server.url.partition("://")[2])
 
