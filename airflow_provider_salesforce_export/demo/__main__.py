@@ -11,12 +11,12 @@ import shutil
 import subprocess
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from rich.table import Table
 
+from airflow_provider_salesforce_export.demo.check import require_every_record_once
 from airflow_provider_salesforce_export.demo.command import console, run_command
 from airflow_provider_salesforce_export.demo.surroundings import (
     EXAMPLE_DAGS,
@@ -30,7 +30,7 @@ from airflow_provider_salesforce_export.demo.surroundings import (
     running,
     surroundings,
 )
-from airflow_provider_salesforce_export.object_types import CATALOGUE, ObjectType
+from airflow_provider_salesforce_export.object_types import CATALOGUE
 
 if TYPE_CHECKING:
     from airflow_provider_salesforce_export.sandbox import SandboxOrg
@@ -103,7 +103,7 @@ def _show(around: Surroundings) -> None:
         manifest_file, manifest = _manifest(around.pages / object_type.name)
         pages = [manifest_file.with_name(page["file"]) for page in manifest["pages"]]
         records = [record for page in pages for record in json.loads(page.read_bytes())["data"]]
-        _check(object_type, records, around.org)
+        require_every_record_once((record["Id"] for record in records), around.org, object_type.sobject)
         numbers = [len(pages) if name == "pages" else manifest[name] for name in COLUMNS]
         table.add_row(object_type.name, *(f"{number:,}" for number in numbers))
         places.append(str(manifest_file.parent.relative_to(Path.cwd())))
@@ -120,17 +120,6 @@ def _manifest(folder: Path) -> tuple[Path, dict[str, Any]]:
     if len(found) != 1:
         raise DemoError(f"Expected one manifest in {folder}, found {len(found)}.")
     return found[0], json.loads(found[0].read_bytes())
-
-
-def _check(object_type: ObjectType, records: list[dict[str, Any]], org: SandboxOrg) -> None:
-    """Compare the exported Ids with those in the org's own database."""
-    with org.store.reading() as connection:
-        rows = connection.execute(f'SELECT Id FROM "{object_type.sobject}" WHERE IsDeleted = 0')
-        expected = Counter(row[0] for row in rows)
-    exported = Counter(record["Id"] for record in records)
-    if exported != expected:
-        lost, doubled = (expected - exported).total(), (exported - expected).total()
-        raise DemoError(f"{object_type.name}: {lost} records are missing, {doubled} are too many.")
 
 
 def _sizes(org: SandboxOrg) -> str:
