@@ -19,7 +19,7 @@ _CONN_ID = Arg(("--conn-id",), help=f"The Airflow connection to the org (default
 _CONN_ID_OR_ALL = Arg(
     ("--conn-id",),
     help="One Airflow connection (default: all of the type salesforce_export that Airflow's database and environment "
-    "hold; those in a secrets backend cannot be listed)",
+    "hold; those in a secrets backend, but the default one, cannot be listed)",
 )
 
 
